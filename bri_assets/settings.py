@@ -35,11 +35,13 @@ class Settings(BaseSettings):
     )
     intake_batch: int = Field(50, ge=1, le=1000, description="Most run requests that one sensor tick makes.")
 
-    device: str = Field("auto", description="Where models run: `auto` (a GPU when there is one), `cpu`, `cuda`, `cuda:1`.")
+    device: str = Field(
+        "auto", description="Where models run: `auto` (a GPU when there is one), `cpu`, `cuda`, `cuda:1`."
+    )
     captioner: Literal["blip", "objects", "auto"] = Field(
         "blip",
-        description="Who captions: `blip`; `objects`, a sentence made of what the detector sees; or `auto`, blip where its"
-        " weights are on this machine and objects where they are not.",
+        description="Who captions: `blip`; `objects`, a sentence made of what the detector sees; or `auto`, blip where"
+        " its weights are on this machine and objects where they are not.",
     )
     captioner_model: str = Field(
         "Salesforce/blip-image-captioning-base", description="BLIP model: a name on its hub or a local folder."
