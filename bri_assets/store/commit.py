@@ -1,0 +1,192 @@
+"""The commit: all tables of a video or none, proven before it and read back after it.
+
+One transaction inserts a new version of the four tables, runs every proof over what it inserted, compares what the
+database gives back with the staged manifests and flips the pointer. A refusal rolls all of it back and is recorded in a
+transaction of its own. What does not belong here: reading staged files or images (``Store.commit`` does, before the
+transaction begins) and opening the database (``connection``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+import pandas as pd
+
+from bri_assets.errors import CommitRefused, CommitUnverified
+from bri_assets.schemas import VERSIONED_TABLES
+from bri_assets.staging import Bundle
+from bri_assets.store import audit, rows, uploads
+from bri_assets.store.connection import transaction
+from bri_assets.store.proofs import ProofResult, prove
+
+__all__ = ["CommitRequest", "CommittedVersion", "commit"]
+
+
+@dataclass(frozen=True)
+class CommitRequest:
+    """Everything that one commit needs, read and hashed beforehand.
+
+    Args:
+        bundle: the staged manifests.
+        rows: the rows of each staged table, by its name.
+        images: hash of each frame's image as it lies on disk now, by frame index; a missing image has none.
+        run_id: the Dagster run that commits.
+        who: as ``audit.actor`` gives it.
+    """
+
+    bundle: Bundle
+    rows: Mapping[str, pd.DataFrame]
+    images: Mapping[int, str]
+    run_id: str
+    who: str
+
+
+@dataclass(frozen=True)
+class CommittedVersion:
+    """A version that is committed and was read back.
+
+    Args:
+        video_id: the video.
+        version_id: its number in the whole store.
+        version: its number among the video's versions, from 1.
+        counts: rows by table.
+        proofs: how each proof came out; empty where the bundle had been committed before.
+    """
+
+    video_id: str
+    version_id: int
+    version: int
+    counts: dict[str, int]
+    proofs: tuple[ProofResult, ...]
+
+
+def commit(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion:
+    """Commit a bundle; the same bundle a second time is the same version.
+
+    Args:
+        connection: an open store without a transaction.
+        request: what to commit.
+
+    Returns:
+        The version, after it was read through a new cursor.
+
+    Raises:
+        CommitRefused: a proof or a constraint failed; nothing changed but the record of the refusal.
+        CommitUnverified: the database acknowledged the commit but gives back something else.
+    """
+    known = _committed_before(connection, request.bundle)
+    if known is not None:
+        return known
+    try:
+        with transaction(connection):
+            committed = _insert_and_prove(connection, request)
+    except CommitRefused as refusal:
+        _record_refusal(connection, request, refusal)
+        raise
+    _verify(connection.cursor(), request, committed)
+    return committed
+
+
+def _committed_before(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> CommittedVersion | None:
+    found = connection.execute(
+        """SELECT version_id, version, frames, captions, transcript_segments, detections
+           FROM video_versions WHERE bundle_sha256 = ?""",
+        [bundle.sha256],
+    ).fetchone()
+    if found is None:
+        return None
+    counts = dict(zip(("frames", "captions", "transcripts", "detections"), found[2:], strict=True))
+    return CommittedVersion(bundle.video_id, found[0], found[1], counts, ())
+
+
+def _insert_and_prove(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion:
+    video_id = request.bundle.video_id
+    try:
+        rows.upsert_video(connection, request.rows["source_video"], request.who)
+        version_id, version = rows.insert_version(connection, request.bundle, run_id=request.run_id, who=request.who)
+        for spec in VERSIONED_TABLES:
+            rows.insert(connection, spec, version_id, request.rows[spec.name])
+        rows.insert_lineage(connection, version_id, request.bundle)
+        rows.insert_class_stats(connection, version_id)
+    except duckdb.ConstraintException as error:
+        raise CommitRefused(video_id, {"database_constraint": [{"message": str(error)}]}) from error
+    results = _prove(connection, version_id, request)
+    rows.insert_proofs(connection, version_id, results)
+    _flip(connection, version_id, request)
+    uploads.mark_committed(connection, video_id, run_id=request.run_id, who=request.who)
+    counts = {spec.name: len(request.rows[spec.name]) for spec in VERSIONED_TABLES}
+    audit.record(
+        connection,
+        who=request.who,
+        action="version.committed",
+        entity="video_versions",
+        entity_id=str(version_id),
+        rows_sha256=request.bundle.sha256,
+        run_id=request.run_id,
+        detail={"video_id": video_id, "version": version, **counts},
+    )
+    return CommittedVersion(video_id, version_id, version, counts, tuple(results))
+
+
+def _prove(connection: duckdb.DuckDBPyConnection, version_id: int, request: CommitRequest) -> list[ProofResult]:
+    evidence = {
+        "manifests": rows.manifest_table(request.bundle),
+        "read_back": rows.read_back(connection, request.bundle.video_id, version_id),
+        "image_hashes": rows.image_table(request.images),
+    }
+    with rows.registered(connection, evidence):
+        results = prove(connection, version_id)
+    failed = {result.proof.name: result.rows for result in results if not result.passed}
+    if failed:
+        raise CommitRefused(request.bundle.video_id, failed)
+    return results
+
+
+def _flip(connection: duckdb.DuckDBPyConnection, version_id: int, request: CommitRequest) -> None:
+    video_id = request.bundle.video_id
+    before = connection.execute("SELECT version_id FROM current_versions WHERE video_id = ?", [video_id]).fetchone()
+    connection.execute(
+        """INSERT INTO current_versions VALUES ($video_id, $version_id, now(), $who)
+           ON CONFLICT (video_id) DO UPDATE SET version_id = excluded.version_id,
+               changed_at = excluded.changed_at, changed_by = excluded.changed_by""",
+        {"video_id": video_id, "version_id": version_id, "who": request.who},
+    )
+    connection.execute(
+        "INSERT INTO pointer_history VALUES (nextval('change_ids'), ?, ?, ?, 'commit', now(), ?)",
+        [video_id, before[0] if before else None, version_id, request.who],
+    )
+
+
+def _record_refusal(connection: duckdb.DuckDBPyConnection, request: CommitRequest, refusal: CommitRefused) -> None:
+    video_id = request.bundle.video_id
+    with transaction(connection):
+        audit.record(
+            connection,
+            who=request.who,
+            action="version.refused",
+            entity="videos",
+            entity_id=video_id,
+            rows_sha256=request.bundle.sha256,
+            run_id=request.run_id,
+            detail={"failed": {name: len(offending) for name, offending in refusal.failed.items()}},
+        )
+        uploads.mark_failed(
+            connection, video_id, run_id=request.run_id, who=request.who, code="commit_refused", reason=str(refusal)
+        )
+
+
+def _verify(cursor: duckdb.DuckDBPyConnection, request: CommitRequest, committed: CommittedVersion) -> None:
+    """Read what was committed through a cursor of its own, which sees only what the database really holds."""
+    video_id, manifests = request.bundle.video_id, request.bundle.manifests
+    pointer = cursor.execute("SELECT version_id FROM current_versions WHERE video_id = ?", [video_id]).fetchone()
+    back = rows.read_back(cursor, video_id, committed.version_id).to_pylist()
+    found = {row["table_name"]: (row["row_count"], row["content_sha256"]) for row in back}
+    wanted = {name: (manifest.row_count, manifest.content_sha256) for name, manifest in manifests.items()}
+    if pointer != (committed.version_id,) or found != wanted:
+        raise CommitUnverified(
+            video_id,
+            f"version {committed.version} was acknowledged, but reads back as {found} under pointer {pointer}.",
+            "Stop the pipeline and restore the newest backup: the database or its disk lost rows.",
+        )

@@ -1,0 +1,72 @@
+"""Migrations of the store: Alembic's revisions in ``versions/``, each frozen SQL, numbered from 0001.
+
+What does not belong here: the shape that the tables should have today (``schemas``); a test compares the two.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from bri_assets.errors import StoreDamaged, StoreOutdated, StoreTooNew
+
+__all__ = ["HEAD", "require_current", "upgrade"]
+
+#: The newest revision that this version of the package knows.
+HEAD = "0001"
+
+
+def upgrade(path: Path, revision: str = "head") -> None:
+    """Bring a database file to a revision; the file is made when it is not there. Nobody may have it open.
+
+    Args:
+        path: the DuckDB file.
+        revision: Alembic's name of it.
+
+    Raises:
+        StoreDamaged: a migration failed; the store is as it was.
+    """
+    # Alembic costs a third of a second to import, and an ordinary open needs none of it.
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
+    config = Config()
+    config.set_main_option("script_location", "bri_assets.store:migrations")
+    engine = create_engine(f"duckdb:///{path}", poolclass=NullPool)
+    try:
+        with engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, revision)
+    except (SQLAlchemyError, duckdb.Error) as error:
+        remedy = "The store is as it was before; report the message with the version of bri-assets."
+        raise StoreDamaged(path, f"the migration to {revision} failed: {error}.", remedy) from error
+    finally:
+        engine.dispose()
+
+
+def require_current(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Refuse a store that this version of the package does not fit.
+
+    Raises:
+        StoreOutdated: it is older; says what to run.
+        StoreTooNew: it is newer.
+        StoreDamaged: it has no history of migrations.
+    """
+    try:
+        found = connection.execute("SELECT max(version) FROM schema_migrations").fetchall()[0][0]
+    except duckdb.CatalogException as error:
+        remedy = "Move it away and restore a backup, or let a new store be made."
+        raise StoreDamaged(
+            path, "is a database, but not a store of BRI (it has no schema_migrations).", remedy
+        ) from error
+    if found == HEAD:
+        return
+    if found is None or found < HEAD:
+        raise StoreOutdated(path, f"has revision {found}, this program needs {HEAD}.", "Run `bri migrate`.")
+    raise StoreTooNew(
+        path, f"has revision {found}, this program knows no further than {HEAD}.", "Install the newer bri-assets again."
+    )

@@ -1,0 +1,253 @@
+"""The table ``uploads``: which files arrived, what became of them, and who works on them.
+
+Every function runs in the caller's transaction and leaves its row in the audit log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import duckdb
+
+from bri_assets.files import sha256_bytes
+from bri_assets.store import audit
+
+__all__ = [
+    "Claim",
+    "ClaimResult",
+    "NewUpload",
+    "PendingUpload",
+    "claim",
+    "mark_committed",
+    "mark_failed",
+    "pending",
+    "quarantine",
+    "seen",
+    "set_run",
+]
+
+
+@dataclass(frozen=True)
+class NewUpload:
+    """A file that was looked at.
+
+    Args:
+        path: absolute path.
+        filename: its name.
+        signature: what tells whether it changed.
+        size_bytes: >= 0.
+        sha256: hash of its bytes; None where they could not be read.
+        video_id: the id that it would get as a new video; None where it is refused.
+    """
+
+    path: str
+    filename: str
+    signature: str
+    size_bytes: int
+    sha256: str | None
+    video_id: str | None
+
+    @property
+    def upload_id(self) -> str:
+        """The same path with the same content is the same upload; unreadable content goes by its signature."""
+        identity = "\0".join((self.path, self.sha256 or self.signature))
+        return f"u-{sha256_bytes(identity.encode(errors='surrogateescape'))[:16]}"
+
+
+class ClaimResult(StrEnum):
+    """What a claim came to."""
+
+    INGEST = "ingest"
+    COMMITTED = "committed"
+    INGESTING = "ingesting"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Who may run: on ``INGEST`` the caller, who then runs attempt number ``attempt`` of ``video_id``."""
+
+    result: ClaimResult
+    upload_id: str
+    video_id: str
+    attempt: int
+
+
+@dataclass(frozen=True)
+class PendingUpload:
+    """An upload that is being ingested: by whom it was claimed, how long ago, and in which run if that is known."""
+
+    upload_id: str
+    video_id: str
+    attempt: int
+    priority: int
+    requested_by: str
+    run_id: str | None
+    age_s: float
+
+
+def claim(
+    connection: duckdb.DuckDBPyConnection, upload: NewUpload, *, requested_by: str, priority: int, who: str
+) -> Claim:
+    """Say whether the caller shall ingest an accepted upload, and if so reserve it.
+
+    A video that is committed or being ingested already (under any name) is not ingested again.
+
+    Args:
+        connection: with a transaction open.
+        upload: with ``sha256`` and ``video_id``.
+        requested_by: `cli`, `sensor`, …
+        priority: higher goes first.
+        who: for the audit log.
+    """
+    video_id = _known_video(connection, upload.sha256) or upload.video_id
+    if video_id is None:
+        raise ValueError("an upload without a video id cannot be claimed")
+    result = _result(connection, video_id)
+    attempt = _upsert(
+        connection,
+        upload,
+        {
+            "video_id": video_id,
+            "state": "committed" if result is ClaimResult.COMMITTED else "ingesting",
+            "code": None,
+            "reason": None,
+            "requested_by": requested_by,
+            "priority": priority,
+            "run_id": None,
+            "tries": 1 if result is ClaimResult.INGEST else 0,
+        },
+        who,
+    )
+    _audit(connection, f"upload.{'accepted' if result is ClaimResult.INGEST else 'repeated'}", upload, who, video_id)
+    return Claim(result, upload.upload_id, video_id, attempt)
+
+
+def quarantine(
+    connection: duckdb.DuckDBPyConnection, upload: NewUpload, *, code: str, reason: str, requested_by: str, who: str
+) -> None:
+    """Record that a file is no video that can be ingested, and why."""
+    values = {
+        "video_id": None,
+        "state": "quarantined",
+        "code": code,
+        "reason": reason,
+        "requested_by": requested_by,
+        "priority": 0,
+        "run_id": None,
+        "tries": 1,
+    }
+    _upsert(connection, upload, values, who)
+    _audit(connection, "upload.quarantined", upload, who, code)
+
+
+def mark_committed(connection: duckdb.DuckDBPyConnection, video_id: str, *, run_id: str, who: str) -> None:
+    """Every upload that became this video is committed."""
+    connection.execute(
+        """UPDATE uploads SET state = 'committed', code = NULL, reason = NULL, run_id = ?,
+                  updated_at = now(), updated_by = ?
+           WHERE video_id = ?""",
+        [run_id, who, video_id],
+    )
+
+
+def mark_failed(
+    connection: duckdb.DuckDBPyConnection, video_id: str, *, run_id: str | None, who: str, code: str, reason: str
+) -> None:
+    """The ingest of this video failed; where an earlier version is committed, its uploads stay committed."""
+    changed = connection.execute(
+        """UPDATE uploads SET state = 'failed', code = ?, reason = ?, run_id = coalesce(?, run_id),
+                  updated_at = now(), updated_by = ?
+           WHERE video_id = ? AND state IN ('ingesting', 'failed') RETURNING upload_id""",
+        [code, reason, run_id, who, video_id],
+    ).fetchall()
+    for (upload_id,) in changed:
+        audit.record(
+            connection,
+            who=who,
+            action="upload.failed",
+            entity="uploads",
+            entity_id=upload_id,
+            run_id=run_id,
+            detail={"video_id": video_id, "code": code},
+        )
+
+
+def set_run(connection: duckdb.DuckDBPyConnection, upload_id: str, run_id: str) -> None:
+    """Record the run that works on an upload."""
+    connection.execute("UPDATE uploads SET run_id = ? WHERE upload_id = ?", [run_id, upload_id])
+
+
+def pending(connection: duckdb.DuckDBPyConnection) -> list[PendingUpload]:
+    """Uploads that are being ingested, the most urgent and then the oldest first."""
+    found = connection.execute(
+        """SELECT upload_id, video_id, attempts, priority, requested_by, run_id,
+                  epoch(now()) - epoch(updated_at)
+           FROM uploads WHERE state = 'ingesting' AND attempts > 0 ORDER BY priority DESC, updated_at, upload_id"""
+    ).fetchall()
+    return [PendingUpload(*row) for row in found]
+
+
+def seen(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The signature under which each path was last looked at."""
+    found = connection.execute("SELECT path, arg_max(signature, updated_at) FROM uploads GROUP BY path").fetchall()
+    return dict(found)
+
+
+def _known_video(connection: duckdb.DuckDBPyConnection, sha256: str | None) -> str | None:
+    found = connection.execute(
+        """SELECT video_id FROM videos WHERE sha256 = $sha256
+           UNION ALL (SELECT video_id FROM uploads WHERE sha256 = $sha256 AND video_id IS NOT NULL ORDER BY created_at)
+           LIMIT 1""",
+        {"sha256": sha256},
+    ).fetchone()
+    return found[0] if found else None
+
+
+def _result(connection: duckdb.DuckDBPyConnection, video_id: str) -> ClaimResult:
+    if connection.execute("SELECT 1 FROM current_versions WHERE video_id = ?", [video_id]).fetchone():
+        return ClaimResult.COMMITTED
+    busy = "SELECT 1 FROM uploads WHERE video_id = ? AND state = 'ingesting'"
+    return ClaimResult.INGESTING if connection.execute(busy, [video_id]).fetchone() else ClaimResult.INGEST
+
+
+def _upsert(
+    connection: duckdb.DuckDBPyConnection, upload: NewUpload, values: dict[str, str | int | None], who: str
+) -> int:
+    attempts = connection.execute(
+        """INSERT INTO uploads
+           VALUES ($upload_id, $path, $filename, $signature, $size_bytes, $sha256, $video_id, $state, $code, $reason,
+                   $tries, $priority, $requested_by, $run_id, now(), $who, now(), $who)
+           ON CONFLICT (upload_id) DO UPDATE SET
+               signature = excluded.signature, size_bytes = excluded.size_bytes, video_id = excluded.video_id,
+               state = excluded.state, code = excluded.code, reason = excluded.reason,
+               attempts = attempts + excluded.attempts, priority = excluded.priority,
+               requested_by = excluded.requested_by, run_id = coalesce(excluded.run_id, run_id),
+               updated_at = excluded.updated_at, updated_by = excluded.updated_by
+           RETURNING attempts""",
+        {
+            "upload_id": upload.upload_id,
+            "path": upload.path,
+            "filename": upload.filename,
+            "signature": upload.signature,
+            "size_bytes": upload.size_bytes,
+            "sha256": upload.sha256,
+            "who": who,
+            **values,
+        },
+    ).fetchone()
+    if attempts is None:
+        raise AssertionError("INSERT … RETURNING returned no row")
+    return int(attempts[0])
+
+
+def _audit(connection: duckdb.DuckDBPyConnection, action: str, upload: NewUpload, who: str, outcome: str) -> None:
+    audit.record(
+        connection,
+        who=who,
+        action=action,
+        entity="uploads",
+        entity_id=upload.upload_id,
+        rows_sha256=upload.sha256,
+        detail={"outcome": outcome},
+    )
