@@ -59,7 +59,7 @@ class UploadRefused(BriError):
 
     Args:
         code: one word for the kind of refusal: ``missing``, ``unreadable``, ``empty``, ``not_a_video``, ``no_picture``,
-            ``truncated``, ``undecodable``. Stable: alerts and tests go by it.
+            ``truncated``, ``undecodable``, ``bad_name``. Stable: alerts and tests go by it.
     """
 
     def __init__(self, subject: object, what: str, remedy: str = "", *, code: str) -> None:

@@ -52,7 +52,7 @@ class CommittedVersion:
         version_id: its number in the whole store.
         version: its number among the video's versions, from 1.
         counts: rows by table.
-        proofs: how each proof came out; empty where the bundle had been committed before.
+        proofs: how each proof came out.
     """
 
     video_id: str
@@ -76,29 +76,30 @@ def commit(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> Com
         CommitRefused: a proof or a constraint failed; nothing changed but the record of the refusal.
         CommitUnverified: the database acknowledged the commit but gives back something else.
     """
-    known = _committed_before(connection, request.bundle)
-    if known is not None:
-        return known
     try:
         with transaction(connection):
-            committed = _insert_and_prove(connection, request)
+            known = _committed_before(connection, request)
+            committed = known or _insert_and_prove(connection, request)
     except CommitRefused as refusal:
         _record_refusal(connection, request, refusal)
         raise
-    _verify(connection.cursor(), request, committed)
+    if known is None:
+        _verify(connection.cursor(), request, committed)
     return committed
 
 
-def _committed_before(connection: duckdb.DuckDBPyConnection, bundle: Bundle) -> CommittedVersion | None:
+def _committed_before(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion | None:
+    """The version that this bundle already is, proven again as it stands today."""
     found = connection.execute(
         """SELECT version_id, version, frames, captions, transcript_segments, detections
            FROM video_versions WHERE bundle_sha256 = ?""",
-        [bundle.sha256],
+        [request.bundle.sha256],
     ).fetchone()
     if found is None:
         return None
     counts = dict(zip(("frames", "captions", "transcripts", "detections"), found[2:], strict=True))
-    return CommittedVersion(bundle.video_id, found[0], found[1], counts, ())
+    results = _prove(connection, found[0], request)
+    return CommittedVersion(request.bundle.video_id, found[0], found[1], counts, tuple(results))
 
 
 def _insert_and_prove(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion:

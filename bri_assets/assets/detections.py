@@ -1,0 +1,35 @@
+"""The asset ``detections``: objects seen in the frames."""
+
+from collections import Counter
+
+import dagster as dg
+
+from bri_assets.assets.frames import frames
+from bri_assets.assets.inputs import frame_images
+from bri_assets.assets.progress import counted
+from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table
+from bri_assets.models.detector import Detector
+from bri_assets.schemas import DETECTIONS
+from bri_assets.settings import Settings
+from bri_assets.staging import StagingArea
+
+__all__ = ["detections"]
+
+
+@dg.asset(**definition(DETECTIONS, kinds={"ultralytics"}, code_version="1"), deps=[frames])
+def detections(
+    context: dg.AssetExecutionContext,
+    staging: dg.ResourceParam[StagingArea],
+    settings: dg.ResourceParam[Settings],
+    detector: Detector,
+) -> StageResult:
+    """Detect objects in every frame."""
+
+    def make(video_id: str) -> Made:
+        images, manifest = frame_images(staging, settings.home, video_id)
+        found = detector.detect(images, counted(context, "frames searched"))
+        provenance = by_model(detector.identity(), {"frames": manifest.content_sha256})
+        shown = {"classes": dict(Counter(detection.class_name for detection in found).most_common())}
+        return Made(table(DETECTIONS, found), provenance, manifest.source_sha256, shown)
+
+    yield from stage(context, staging, settings, DETECTIONS, make)

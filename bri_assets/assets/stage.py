@@ -1,0 +1,147 @@
+"""What all staged assets do alike: make rows, have them validated, stage them, and tell Dagster.
+
+What does not belong here: how the rows of any one table are made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+
+from bri_assets.assets.metadata import column_schema
+from bri_assets.assets.outcome import reported
+from bri_assets.checks.schema import schema_check, schema_failed, schema_passed
+from bri_assets.errors import RowsInvalid
+from bri_assets.models.identity import ModelIdentity
+from bri_assets.partitions import videos
+from bri_assets.schemas import TableSpec, validate
+from bri_assets.settings import Settings
+from bri_assets.staging import Manifest, Provenance, StagingArea
+
+__all__ = ["Made", "StageResult", "by_model", "definition", "stage", "table"]
+
+StageResult = Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]
+
+
+@dataclass(frozen=True)
+class Made:
+    """Rows as an asset made them, not yet validated, with how they were made and what a person would like to see."""
+
+    rows: pd.DataFrame
+    provenance: Provenance
+    source_sha256: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+def definition(spec: TableSpec, *, kinds: set[str], code_version: str) -> dict[str, Any]:
+    """The arguments of ``dg.asset`` that every staged asset shares."""
+    return {
+        "name": spec.name,
+        "partitions_def": videos,
+        "group_name": "staged",
+        "kinds": kinds,
+        "owners": ["team:bri"],
+        "description": spec.model.__doc__,
+        "metadata": {"dagster/column_schema": column_schema(spec)},
+        "check_specs": [schema_check(spec)],
+        "code_version": code_version,
+    }
+
+
+def stage(
+    context: dg.AssetExecutionContext,
+    staging: StagingArea,
+    settings: Settings,
+    spec: TableSpec,
+    make: Callable[[str], Made],
+) -> StageResult:
+    """Make, validate and stage one table of the video that is the partition.
+
+    Args:
+        context: of the asset.
+        staging: where to.
+        settings: of the process.
+        spec: the table.
+        make: is handed the video's id and makes the rows.
+
+    Yields:
+        The verdict of the check ``schema``, then the materialization.
+
+    Raises:
+        dagster.Failure, dagster.RetryRequested: see ``outcome.reported``; nothing was staged.
+    """
+    video_id, started = context.partition_key, time.perf_counter()
+    with reported(context, settings.retries):
+        made = make(video_id)
+        try:
+            rows = validate(spec, made.rows)
+        except RowsInvalid as error:
+            yield schema_failed(spec, len(made.rows), error)
+            raise
+        manifest = staging.write(
+            spec,
+            video_id,
+            rows,
+            provenance=made.provenance,
+            source_sha256=made.source_sha256,
+            run_id=context.run_id,
+            seconds=time.perf_counter() - started,
+        )
+        yield schema_passed(spec, len(rows))
+        yield dg.MaterializeResult(
+            metadata={**_described(manifest), **made.metadata},
+            data_version=dg.DataVersion(manifest.content_sha256),
+        )
+
+
+def by_model(
+    identity: ModelIdentity,
+    inputs: dict[str, str],
+    *,
+    outcome: str = "complete",
+    parameters: dict[str, Any] | None = None,
+) -> Provenance:
+    """The provenance of rows that a model made.
+
+    Args:
+        identity: what the model says of itself.
+        inputs: staged tables it read: table name to content hash.
+        outcome: what came of it.
+        parameters: of the asset, beside the model's own.
+    """
+    return Provenance(
+        tool=identity.tool,
+        tool_version=identity.tool_version,
+        model=identity.model,
+        weights_sha256=identity.weights_sha256,
+        parameters=identity.parameters | (parameters or {}),
+        inputs=inputs,
+        outcome=outcome,
+    )
+
+
+def table(spec: TableSpec, records: Sequence[Any]) -> pd.DataFrame:
+    """Dataclasses or mappings as rows with the table's columns; no records make a table of no rows."""
+    plain = [record if isinstance(record, dict) else asdict(record) for record in records]
+    return pd.DataFrame(plain, columns=[column.name for column in spec.columns])
+
+
+def _described(manifest: Manifest) -> dict[str, Any]:
+    provenance = manifest.provenance
+    shown: dict[str, Any] = {
+        "dagster/row_count": manifest.row_count,
+        "seconds": manifest.seconds,
+        "tool": f"{provenance.tool} {provenance.tool_version}",
+        "outcome": provenance.outcome,
+        "parameters": provenance.parameters,
+        "content_sha256": manifest.content_sha256,
+        "staged_file": manifest.file,
+    }
+    if provenance.model is not None:
+        shown |= {"model": provenance.model, "weights_sha256": provenance.weights_sha256 or ""}
+    return shown

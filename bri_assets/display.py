@@ -1,0 +1,153 @@
+"""How results look in a terminal: tables of uploads and of one video, and a run's progress as it goes.
+
+What does not belong here: what is read from the store, and exit statuses (``cli``).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEventType, RunsFilter
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["at", "following", "print_status", "print_video"]
+
+_POLL_S = 0.5
+
+
+def print_status(console: Console, uploads: list[dict[str, Any]]) -> None:
+    """Every upload, a row each: what became of it, and why if it was refused or failed."""
+    table = Table("upload")
+    for name in ("state", "version", "length", "frames", "captions", "speech", "objects"):
+        table.add_column(name, no_wrap=True)
+    for row in uploads:
+        upload = f"{escape(row['filename'])}\n[dim]{row['video_id'] or ''}[/]"
+        colour = {"committed": "green", "ingesting": "yellow"}.get(row["state"], "red")
+        length = "" if row["duration_s"] is None else f"{row['duration_s']:.1f} s"
+        counts = [_text(row[name]) for name in ("frames", "captions", "transcript_segments", "detections")]
+        table.add_row(upload, f"[{colour}]{row['state']}[/]", _text(row["version"]), length, *counts)
+    console.print(table)
+    for row in uploads:
+        if row["reason"]:
+            console.print(f"[red]{escape(row['filename'])}[/] {row['state']}: {escape(row['reason'])}", soft_wrap=True)
+
+
+def print_video(console: Console, found: dict[str, Any], home: Path) -> None:
+    """One video: its facts, then a row a frame with what is seen and said at that time.
+
+    Args:
+        console: where to.
+        found: as ``reads.video`` returns it.
+        home: BRI_HOME, for the paths of images.
+    """
+    video = found["video"]
+    console.print(
+        f"[bold]{escape(video['filename'])}[/]  {video['duration_s']:.1f} s, {video['width']}x{video['height']},"
+        f" {video['fps']:.3g} fps, {'with' if video['has_audio'] else 'without'} sound"
+    )
+    console.print(
+        f"video {video['video_id']}, version {video['version']},"
+        f" committed {video['committed_at']:%Y-%m-%d %H:%M:%S} UTC"
+    )
+    table = Table("time", "caption", "objects", "words spoken", show_lines=True)
+    captions_by_frame = {row["frame_index"]: row["text"] for row in found["captions"]}
+    said: set[int] = set()
+    for frame in found["frames"]:
+        objects, words = _objects(found, frame["frame_index"]), _words(found, frame, said)
+        caption = captions_by_frame[frame["frame_index"]]
+        table.add_row(f"{frame['timestamp_s']:.1f} s", escape(caption), escape(objects), escape(words))
+    console.print(table)
+    captions = next(row for row in found["lineage"] if row["table_name"] == "captions")
+    console.print(f"captions by {captions['tool']} {captions['tool_version']} ({captions['model']})")
+    if found["frames"]:
+        console.print(f"images in {escape(str((home / found['frames'][0]['image_path']).parent))}", soft_wrap=True)
+
+
+def at(found: dict[str, Any], at_s: float) -> dict[str, Any]:
+    """What ``reads.video`` found, narrowed to one time: the frame shown then, and the words spoken then.
+
+    Args:
+        found: as ``reads.video`` returns it.
+        at_s: the time in seconds. The frame is the last one at or before it (the first where there is none before).
+    """
+    before = [frame for frame in found["frames"] if frame["timestamp_s"] <= at_s]
+    frames = before[-1:] or found["frames"][:1]
+    shown = {frame["frame_index"] for frame in frames}
+    narrowed = {
+        name: [row for row in found[name] if row["frame_index"] in shown] for name in ("captions", "detections")
+    }
+    spoken = [row for row in found["transcripts"] if row["start_s"] <= at_s < row["end_s"]]
+    return found | narrowed | {"frames": frames, "transcripts": spoken}
+
+
+@contextmanager
+def following(console: Console, instance: dg.DagsterInstance, tags: dict[str, str]) -> Iterator[None]:
+    """Print the progress of the run that has these tags while the block works: its steps, and what they log."""
+    over = threading.Event()
+    thread = threading.Thread(target=_follow, args=(console, instance, tags, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _follow(console: Console, instance: dg.DagsterInstance, tags: dict[str, str], over: threading.Event) -> None:
+    run_id: str | None = None
+    cursor: str | None = None
+    while True:
+        last = over.wait(_POLL_S)
+        if run_id is None:
+            runs = instance.get_runs(RunsFilter(tags=tags), limit=1)
+            run_id = runs[0].run_id if runs else None
+        if run_id is not None:
+            connection = instance.get_records_for_run(run_id, cursor=cursor)
+            cursor = connection.cursor
+            for record in connection.records:
+                line = _line(record.event_log_entry)
+                if line:
+                    console.print(line, highlight=False)
+        if last:
+            return
+
+
+def _line(entry: dg.EventLogEntry) -> str | None:
+    if not entry.is_dagster_event:
+        return f"    {escape(entry.user_message)}"
+    event = entry.get_dagster_event()
+    if event.event_type is DagsterEventType.STEP_START:
+        return f"  [cyan]{event.step_key}[/] …"
+    if event.event_type is DagsterEventType.STEP_SUCCESS:
+        return f"  [green]{event.step_key}[/] done in {event.step_success_data.duration_ms / 1000:.1f} s"
+    if event.event_type is DagsterEventType.STEP_FAILURE:
+        return f"  [red]{event.step_key} failed[/]"
+    if event.event_type is DagsterEventType.STEP_UP_FOR_RETRY:
+        return f"  [yellow]{event.step_key} is tried again[/]"
+    return None
+
+
+def _objects(found: dict[str, Any], frame_index: int) -> str:
+    seen = Counter(row["class_name"] for row in found["detections"] if row["frame_index"] == frame_index)
+    return ", ".join(name if count == 1 else f"{count} × {name}" for name, count in seen.most_common())
+
+
+def _words(found: dict[str, Any], frame: dict[str, Any], said: set[int]) -> str:
+    """What is spoken from this frame to the next; a segment that goes on from an earlier row is not printed again."""
+    start, end = frame["timestamp_s"], frame["timestamp_s"] + found["video"]["sample_interval_s"]
+    spoken = [row for row in found["transcripts"] if row["start_s"] < end and row["end_s"] > start]
+    words = ["…" if row["segment_index"] in said else row["text"] for row in spoken]
+    said.update(row["segment_index"] for row in spoken)
+    return " ".join(words)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)

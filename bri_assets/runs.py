@@ -1,0 +1,145 @@
+"""Runs of the job ``ingest``: starting one in this process, and finding out what became of any.
+
+An upload that is claimed and its run are not one transaction: a process can die between the two or within the run. So
+whoever looks at pending uploads (the sensor, the next ``bri ingest``) settles here what nobody else will.
+"""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+
+import dagster as dg
+import psutil
+from dagster import DagsterEventType, DagsterRun, DagsterRunStatus, RunsFilter
+
+from bri_assets.jobs import INGEST
+from bri_assets.store import Claim, PendingUpload, Store
+
+__all__ = [
+    "ATTEMPT_TAG",
+    "CLAIM_S",
+    "PROCESS_TAG",
+    "RunOutcome",
+    "attempt_of",
+    "execute",
+    "find_run",
+    "outcome_of",
+    "settle",
+    "tags",
+]
+
+#: Names the attempt that a run is: one run for each, however often it is asked for.
+ATTEMPT_TAG = "bri/attempt"
+#: Names the process of a run that no launcher watches over.
+PROCESS_TAG = "bri/process"
+
+#: A claim without a run is given up after this many seconds: the process that made it has died in between.
+CLAIM_S = 120.0
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended: its id, whether it succeeded, and the reason for a person if it did not."""
+
+    run_id: str
+    success: bool
+    reason: str | None
+
+
+def attempt_of(upload_id: str, attempt: int) -> str:
+    """The value of ``ATTEMPT_TAG``, which is also the run key of the sensor's request."""
+    return f"{upload_id}:{attempt}"
+
+
+def tags(claim: Claim) -> dict[str, str]:
+    """The tags of a run that this process executes itself."""
+    return {
+        "dagster/partition": claim.video_id,
+        ATTEMPT_TAG: attempt_of(claim.upload_id, claim.attempt),
+        PROCESS_TAG: _this_process(),
+    }
+
+
+def execute(instance: dg.DagsterInstance, claim: Claim) -> RunOutcome:
+    """Run the job for one claimed upload, in this process or (by configuration) a process a step.
+
+    The partition must exist. Dagster's own console log is off: the run's events are in the instance.
+    """
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with dg.execute_job(
+        dg.reconstructable(ingest_job), instance, run_config=quiet, tags=tags(claim), raise_on_error=False
+    ) as result:
+        return outcome_of(instance, result.run_id)
+
+
+def ingest_job() -> dg.JobDefinition:
+    """The job as the definitions have it; imported late, for they import half of the package."""
+    from bri_assets.definitions import defs
+
+    return defs.resolve_job_def(INGEST)
+
+
+def find_run(instance: dg.DagsterInstance, upload_id: str, attempt: int) -> DagsterRun | None:
+    """The run of an attempt, if it was ever created."""
+    found = instance.get_runs(RunsFilter(tags={ATTEMPT_TAG: attempt_of(upload_id, attempt)}), limit=1)
+    return found[0] if found else None
+
+
+def outcome_of(instance: dg.DagsterInstance, run_id: str) -> RunOutcome:
+    """How a run that has ended ended."""
+    run = instance.get_run_by_id(run_id)
+    success = run is not None and run.status is DagsterRunStatus.SUCCESS
+    return RunOutcome(run_id, success, None if success else _reason(instance, run_id))
+
+
+def settle(instance: dg.DagsterInstance, store: Store, pending: PendingUpload) -> bool:
+    """Record the end of a pending upload's run if it has ended, or if its process is dead.
+
+    Returns:
+        Whether the attempt still needs a run to be started: there never was one, and nobody is about to start it.
+    """
+    run = find_run(instance, pending.upload_id, pending.attempt)
+    if run is None:
+        return pending.requested_by == "sensor" or pending.age_s > CLAIM_S
+    if not run.is_finished and _is_dead(run):
+        instance.report_run_failed(run, "The process that executed this run is gone.")
+        run = instance.get_run_by_id(run.run_id) or run
+    if run.is_finished:
+        outcome = outcome_of(instance, run.run_id)
+        reason = outcome.reason or "The run ended without committing the video: it ran only some of the assets."
+        store.mark_failed(pending.video_id, run_id=run.run_id, channel="runs", code="run_failed", reason=reason)
+    elif pending.run_id is None:
+        store.set_run(pending.upload_id, run.run_id)
+    return False
+
+
+def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
+    for entry in instance.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE):
+        event = entry.get_dagster_event()
+        data = event.step_failure_data
+        said = data.user_failure_data.description if data.user_failure_data else None
+        if said is None and data.error is not None:
+            said = data.error.message.strip()
+        return f"{event.step_key}: {said or event.message}"
+    for entry in instance.all_logs(run_id, of_type={DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED}):
+        return entry.message or entry.get_dagster_event().message or "The run failed."
+    return "The run did not finish."
+
+
+def _this_process() -> str:
+    process = psutil.Process()
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def _is_dead(run: DagsterRun) -> bool:
+    tag = run.tags.get(PROCESS_TAG)
+    if tag is None:
+        return False
+    host, pid, created = tag.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" != created
+    except psutil.NoSuchProcess:
+        return True

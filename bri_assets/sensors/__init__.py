@@ -1,0 +1,1 @@
+"""Sensors, one file a subject: what makes runs happen without a person."""

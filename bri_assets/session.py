@@ -1,0 +1,164 @@
+"""What one invocation of ``bri`` works with, and the way of a file through it: look, admit, run, tell.
+
+What does not belong here: options and exit statuses (``cli``) and how things look (``display``).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import dagster as dg
+from rich.console import Console
+from rich.markup import escape
+
+from bri_assets.display import following
+from bri_assets.errors import UploadChanged
+from bri_assets.files import sha256_file, storage_failed
+from bri_assets.intake import Admission, Examined, Intake, examine, is_settled
+from bri_assets.models.weights import locate_captioner, locate_detector, locate_transcriber
+from bri_assets.partitions import videos
+from bri_assets.runs import ATTEMPT_TAG, CLAIM_S, attempt_of, execute, settle
+from bri_assets.settings import Settings
+from bri_assets.staging import StagingArea
+from bri_assets.store import Claim, ClaimResult, Store, StoreFile
+
+__all__ = ["Session"]
+
+_POLL_S = 1.0
+
+
+@dataclass(frozen=True)
+class Session:
+    """One invocation of ``bri``.
+
+    Args:
+        settings: of this process; its homes are prepared.
+        console: where progress goes.
+    """
+
+    settings: Settings
+    console: Console
+
+    @cached_property
+    def instance(self) -> dg.DagsterInstance:
+        """Dagster's instance of DAGSTER_HOME, the one that the UI shows."""
+        return dg.DagsterInstance.get()
+
+    @cached_property
+    def store(self) -> Store:
+        """The committed store."""
+        return Store(self.settings.home, StoreFile(self.settings.store_path, self.settings.store_wait_s), self.staging)
+
+    @cached_property
+    def staging(self) -> StagingArea:
+        """The staging area."""
+        return StagingArea(self.settings.staged_dir)
+
+    def require_weights(self) -> None:
+        """Fail before anything is begun where a model that the ingest needs is not on this machine.
+
+        Raises:
+            WeightsMissing, WeightsDamaged: says which, and what to do.
+        """
+        folder = self.settings.weights_dir
+        locate_detector(self.settings.detector_model, folder)
+        locate_transcriber(self.settings.transcriber_model, folder)
+        if self.settings.captioner == "blip":
+            locate_captioner(self.settings.captioner_model, folder)
+
+    def ingest(self, path: Path) -> bool:
+        """Take one file all the way; says what became of it.
+
+        Returns:
+            Whether its video is committed.
+
+        Raises:
+            StoreBusy, StorageFailed: as the store does.
+            KeyboardInterrupt: somebody stopped it; the upload is marked as failed.
+        """
+        self.console.print(f"[bold]{escape(path.name)}[/]")
+        admission = self._admit(path)
+        while admission.claim is not None and admission.claim.result is ClaimResult.INGESTING:
+            self._wait_for(admission.claim)
+            admission = self._admit(path)
+        if admission.claim is None:
+            self.console.print(f"  [red]refused:[/] {escape(str(admission.refusal))}", soft_wrap=True)
+            return False
+        if admission.claim.result is ClaimResult.COMMITTED:
+            self.console.print(f"  committed already as {admission.claim.video_id}")
+            return True
+        return self._run(admission.claim)
+
+    def copy_in(self, path: Path) -> Path:
+        """Copy a file into ``uploads/``, whole or not at all; a copy that is there already is used.
+
+        Raises:
+            StorageFailed: the disk refused.
+        """
+        target, number = self.settings.uploads_dir / path.name, 0
+        while target.exists() and sha256_file(target) != sha256_file(path):
+            number += 1
+            target = self.settings.uploads_dir / f"{path.stem[:200]}-{number}{path.suffix}"
+        if target.exists():
+            return target
+        descriptor, name = tempfile.mkstemp(dir=self.settings.uploads_dir, prefix=".copy-", suffix=".part")
+        os.close(descriptor)
+        try:
+            shutil.copyfile(path, name)
+            os.replace(name, target)
+        except OSError as error:
+            Path(name).unlink(missing_ok=True)
+            raise storage_failed(target, path.stat().st_size, error) from error
+        return target
+
+    def _admit(self, path: Path) -> Admission:
+        return Intake(self.store, self.staging).admit(self._examine(path), requested_by="cli", priority=1)
+
+    def _examine(self, path: Path) -> Examined:
+        told = False
+        while True:
+            if is_settled(path, self.settings.settle_s):
+                try:
+                    return examine(path)
+                except UploadChanged as error:
+                    self.console.print(f"  {escape(error.what)}", soft_wrap=True)
+            elif not told:
+                told = True
+                self.console.print("  is still being written; waiting until it is left alone")
+            time.sleep(min(_POLL_S, max(self.settings.settle_s / 4, 0.05)))
+
+    def _run(self, claim: Claim) -> bool:
+        self.instance.add_dynamic_partitions(str(videos.name), [claim.video_id])
+        try:
+            with following(self.console, self.instance, {ATTEMPT_TAG: attempt_of(claim.upload_id, claim.attempt)}):
+                outcome = execute(self.instance, claim)
+        except BaseException as error:
+            reason = f"The ingest was stopped ({type(error).__name__}). Ingest the file again."
+            self.store.mark_failed(claim.video_id, run_id=None, channel="cli", code="stopped", reason=reason)
+            raise
+        if outcome.success:
+            self.console.print(f"  [green]committed[/] as {claim.video_id}")
+            return True
+        reason = outcome.reason or "The run failed."
+        self.store.mark_failed(claim.video_id, run_id=outcome.run_id, channel="cli", code="run_failed", reason=reason)
+        self.console.print(f"  [red]failed:[/] {escape(reason)}", soft_wrap=True)
+        return False
+
+    def _wait_for(self, claim: Claim) -> None:
+        """Wait until nobody else works on the video any more; take over what was abandoned."""
+        self.console.print(f"  is being ingested already as {claim.video_id}; waiting for that run")
+        while True:
+            pending = [upload for upload in self.store.pending() if upload.video_id == claim.video_id]
+            if not pending:
+                return
+            for upload in pending:
+                if settle(self.instance, self.store, upload) and upload.age_s > CLAIM_S:
+                    reason = "It was accepted, but no run was ever started."
+                    self.store.mark_failed(upload.video_id, run_id=None, channel="cli", code="abandoned", reason=reason)
+            time.sleep(_POLL_S)
