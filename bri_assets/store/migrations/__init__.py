@@ -6,19 +6,20 @@ What does not belong here: the shape that the tables should have today (``schema
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 
 from bri_assets.errors import StoreDamaged, StoreOutdated, StoreTooNew
 
-__all__ = ["HEAD", "require_current", "upgrade"]
+__all__ = ["HEAD", "downgrade", "require_current", "upgrade"]
 
 #: The newest revision that this version of the package knows.
 HEAD = "0001"
 
 
 def upgrade(path: Path, revision: str = "head") -> None:
-    """Bring a database file to a revision; the file is made when it is not there. Nobody may have it open.
+    """Bring a database file to a newer revision; the file is made when it is not there. Nobody may have it open.
 
     Args:
         path: the DuckDB file.
@@ -27,6 +28,23 @@ def upgrade(path: Path, revision: str = "head") -> None:
     Raises:
         StoreDamaged: a migration failed; the store is as it was.
     """
+    _migrate(path, revision, "upgrade")
+
+
+def downgrade(path: Path, revision: str) -> None:
+    """Bring a database file back to an older revision, losing what that one cannot hold. Nobody may have it open.
+
+    Args:
+        path: the DuckDB file.
+        revision: Alembic's name of it; ``base`` is before the first.
+
+    Raises:
+        StoreDamaged: a migration failed; the store is as it was.
+    """
+    _migrate(path, revision, "downgrade")
+
+
+def _migrate(path: Path, revision: str, direction: Literal["upgrade", "downgrade"]) -> None:
     # Alembic costs a third of a second to import, and an ordinary open needs none of it.
     from alembic import command
     from alembic.config import Config
@@ -40,10 +58,10 @@ def upgrade(path: Path, revision: str = "head") -> None:
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
-            command.upgrade(config, revision)
+            getattr(command, direction)(config, revision)
     except (SQLAlchemyError, duckdb.Error) as error:
         remedy = "The store is as it was before; report the message with the version of bri-assets."
-        raise StoreDamaged(path, f"the migration to {revision} failed: {error}.", remedy) from error
+        raise StoreDamaged(path, f"the {direction} to {revision} failed: {error}.", remedy) from error
     finally:
         engine.dispose()
 

@@ -1,0 +1,79 @@
+"""Claims: one upload, one run; the same bytes, one video; a refusal is remembered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bri_assets.store import ClaimResult, NewUpload
+from bri_assets_tests.bundles import SOURCE_SHA256, VIDEO_ID, open_store, rows, stage
+
+UPLOAD = NewUpload("/somewhere/holiday.mp4", "holiday.mp4", "1:2:3:4:5", 1000, SOURCE_SHA256, VIDEO_ID)
+COPY = NewUpload("/elsewhere/copy.mp4", "copy.mp4", "9:9:9:9:9", 1000, SOURCE_SHA256, f"copy-{SOURCE_SHA256[:12]}")
+
+
+def test_the_first_claim_ingests_and_the_second_does_not(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    first, second = (store.claim(UPLOAD, requested_by="cli") for _ in range(2))
+    assert (first.result, first.attempt) == (ClaimResult.INGEST, 1)
+    assert (second.result, second.attempt) == (ClaimResult.INGESTING, 1)
+
+
+def test_the_same_bytes_under_another_name_are_the_same_video(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.claim(UPLOAD, requested_by="cli")
+    claim = store.claim(COPY, requested_by="sensor")
+    assert (claim.result, claim.video_id) == (ClaimResult.INGESTING, VIDEO_ID)
+    store.commit(stage(tmp_path, rows(tmp_path)), run_id="run-1", channel="test")
+    assert [(row["filename"], row["state"], row["video_id"]) for row in store.status()] == [
+        ("holiday.mp4", "committed", VIDEO_ID),
+        ("copy.mp4", "committed", VIDEO_ID),
+    ]
+    assert store.claim(COPY, requested_by="cli").result is ClaimResult.COMMITTED
+    assert store.pending() == []
+
+
+def test_a_failed_upload_can_be_tried_again_and_each_try_is_counted(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.claim(UPLOAD, requested_by="cli")
+    store.mark_failed(VIDEO_ID, run_id="run-1", channel="cli", code="run_failed", reason="the model raised")
+    assert store.status()[0]["state"] == "failed"
+    assert store.status()[0]["reason"] == "the model raised"
+    again = store.claim(UPLOAD, requested_by="cli")
+    assert (again.result, again.attempt) == (ClaimResult.INGEST, 2)
+    assert store.status()[0]["reason"] is None
+
+
+def test_a_failed_rerun_leaves_a_committed_upload_committed(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.claim(UPLOAD, requested_by="cli")
+    store.commit(stage(tmp_path, rows(tmp_path)), run_id="run-1", channel="test")
+    store.mark_failed(VIDEO_ID, run_id="run-2", channel="runs", code="run_failed", reason="the model raised")
+    assert store.status()[0]["state"] == "committed"
+
+
+def test_a_quarantined_file_is_remembered_until_it_changes(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    text = NewUpload("/somewhere/notes.txt", "notes.txt", "7:7:7:7:7", 12, "a" * 64, None)
+    store.quarantine(text, code="not_a_video", reason="is no video.", requested_by="sensor")
+    assert store.seen() == {"/somewhere/notes.txt": "7:7:7:7:7"}
+    row = store.status()[0]
+    assert (row["state"], row["code"], row["reason"], row["video_id"]) == (
+        "quarantined",
+        "not_a_video",
+        "is no video.",
+        None,
+    )
+
+
+def test_every_change_of_an_upload_is_in_the_audit_log(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.claim(UPLOAD, requested_by="cli")
+    store.claim(COPY, requested_by="sensor")
+    store.mark_failed(VIDEO_ID, run_id=None, channel="cli", code="stopped", reason="stopped")
+    store.quarantine(COPY, code="unreadable", reason="cannot be read", requested_by="sensor")
+    with store.file.open() as connection:
+        events = connection.execute("SELECT action, entity_id FROM audit_log ORDER BY event_id").fetchall()
+    failed = [("upload.failed", UPLOAD.upload_id), ("upload.failed", COPY.upload_id)]
+    assert events[:2] == [("upload.accepted", UPLOAD.upload_id), ("upload.repeated", COPY.upload_id)]
+    assert sorted(events[2:4]) == sorted(failed)
+    assert events[4:] == [("upload.quarantined", COPY.upload_id)]
