@@ -1,0 +1,1 @@
+"""Tests of the models: real weights, real pictures, real sound."""
