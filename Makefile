@@ -41,7 +41,7 @@ lint: setup ## linter, formatter, type checker, rules of imports
 	$(BIN)/lint-imports
 
 docs: setup ## docs/schema.md and docs/configuration.md, made from the code
-	$(BIN)/python -m bri_assets_tests.docs
+	$(BIN)/python docs/generate.py
 
 clean: ## remove the environment and caches; never data
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis build .ci/*.egg-info

@@ -162,7 +162,7 @@ def unseen(paths: Iterable[Path], seen: dict[str, str], settle_s: float) -> Iter
         try:
             if seen.get(_text(str(path))) != str(Signature.of(path)) and is_settled(path, settle_s):
                 yield path
-        except FileNotFoundError:
+        except (FileNotFoundError, UploadRefused):
             # Taken away between the listing and the look: then it is no upload.
             continue
 

@@ -120,7 +120,8 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
         data = event.step_failure_data
         said = data.user_failure_data.description if data.user_failure_data else None
         if said is None and data.error is not None:
-            said = data.error.message.strip()
+            # What Dagster wraps is what happened; its own words say only where.
+            said = (data.error.cause or data.error).message.strip()
         return f"{event.step_key}: {said or event.message}"
     for entry in instance.all_logs(run_id, of_type={DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED}):
         return entry.message or entry.get_dagster_event().message or "The run failed."

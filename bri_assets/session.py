@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from bri_assets.display import following
 from bri_assets.errors import UploadChanged
-from bri_assets.files import sha256_file, storage_failed
+from bri_assets.files import sha256_file, storing
 from bri_assets.intake import Admission, Examined, Intake, examine, is_settled
 from bri_assets.models.weights import locate_captioner, locate_detector, locate_transcriber
 from bri_assets.partitions import videos
@@ -107,14 +107,15 @@ class Session:
             target = self.settings.uploads_dir / f"{path.stem[:200]}-{number}{path.suffix}"
         if target.exists():
             return target
-        descriptor, name = tempfile.mkstemp(dir=self.settings.uploads_dir, prefix=".copy-", suffix=".part")
-        os.close(descriptor)
-        try:
-            shutil.copyfile(path, name)
-            os.replace(name, target)
-        except OSError as error:
-            Path(name).unlink(missing_ok=True)
-            raise storage_failed(target, path.stat().st_size, error) from error
+        with storing(target, path.stat().st_size):
+            descriptor, name = tempfile.mkstemp(dir=self.settings.uploads_dir, prefix=".copy-", suffix=".part")
+            os.close(descriptor)
+            try:
+                shutil.copyfile(path, name)
+                os.replace(name, target)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
         return target
 
     def _admit(self, path: Path) -> Admission:

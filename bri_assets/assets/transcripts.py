@@ -60,6 +60,6 @@ def _transcribe(
     text = "\n".join(f"- {s.start_s:.1f}–{s.end_s:.1f} s: {s.text}" for s in segments)
     shown = {
         "text": dg.MetadataValue.md(text or "nothing is said"),
-        "audio_packets_skipped": report.skipped,
+        "audio_packets_skipped": report.skipped_packets,
     }
     return Made(table(TRANSCRIPTS, segments), provenance, source.manifest.source_sha256, shown)

@@ -6,19 +6,15 @@ whether the bytes are a video (``probe``), and when a file counts as settled (``
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
 from bri_assets.errors import UploadChanged, UploadRefused
+from bri_assets.files import sha256_file
 
-__all__ = ["CHUNK_BYTES", "Signature", "assert_unchanged", "fingerprint", "require_file", "sha256_file"]
-
-#: Bytes that are read and held at once.
-CHUNK_BYTES = 4 * 1024 * 1024
+__all__ = ["Signature", "assert_unchanged", "fingerprint", "require_file"]
 
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -93,47 +89,22 @@ def require_file(path: Path) -> os.stat_result:
     return status
 
 
-def sha256_file(path: Path, stop: Event | None = None) -> str:
-    """Return the SHA-256 of a file's bytes as 64 lower-case hex digits, holding at most ``CHUNK_BYTES`` of it.
-
-    Args:
-        path: a regular file.
-        stop: ends the work soon after it is set.
-
-    Raises:
-        UploadRefused: code ``missing``, ``unreadable`` or ``not_a_video`` (see ``require_file``).
-        InterruptedError: ``stop`` was set.
-    """
-    require_file(path)
-    digest = hashlib.sha256()
-    buffer = memoryview(bytearray(CHUNK_BYTES))
-    try:
-        with path.open("rb", buffering=0) as file:
-            while count := file.readinto(buffer):
-                if stop is not None and stop.is_set():
-                    break
-                digest.update(buffer[:count])
-    except FileNotFoundError as error:
-        raise UploadRefused(path, "it vanished while it was read.", "Upload it again.", code="missing") from error
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    if stop is not None and stop.is_set():
-        raise InterruptedError(f"{path}: hashing was stopped before its end")
-    return digest.hexdigest()
-
-
-def fingerprint(path: Path, stop: Event | None = None) -> tuple[str, Signature]:
+def fingerprint(path: Path) -> tuple[str, Signature]:
     """Return the SHA-256 of a file (64 hex digits) and the signature under which it holds.
 
     Raises:
         UploadChanged: the file was written to or replaced while it was read.
         UploadRefused: code ``empty`` for zero bytes, else as ``require_file``.
-        InterruptedError: ``stop`` was set.
     """
     before = Signature.of(path)
     if before.size == 0:
         raise UploadRefused(path, "the file is empty (0 bytes).", "Upload it again.", code="empty")
-    sha256 = sha256_file(path, stop)
+    try:
+        sha256 = sha256_file(path)
+    except FileNotFoundError as error:
+        raise UploadRefused(path, "it vanished while it was read.", "Upload it again.", code="missing") from error
+    except OSError as error:
+        raise _unreadable(path, error) from error
     assert_unchanged(path, before)
     return sha256, before
 

@@ -9,31 +9,17 @@ image that a committed version refers to, and one that is already there need not
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bri_assets.errors import ImageDamaged, StorageFailed
+from bri_assets.errors import ImageDamaged
+from bri_assets.files import sha256_bytes, write_atomically
 
-__all__ = ["StoredImage", "hash_image", "sync_folder", "write_image"]
+__all__ = ["StoredImage", "hash_image", "write_image"]
 
-_REMEDIES = {
-    errno.ENOSPC: "Make room on that disk, then materialize the asset again.",
-    errno.EDQUOT: "Make room in that quota, then materialize the asset again.",
-    errno.EROFS: "Mount that file system for writing, or point BRI_HOME at another one.",
-    errno.EACCES: "Give the account that runs the ingest permission to write there.",
-    errno.EPERM: "Give the account that runs the ingest permission to write there.",
-}
-_REMEDY = "See that the folder is there and can be written to, then materialize the asset again."
 _DAMAGED = "Remove the file and materialize 'frames' of this video again."
 
 
@@ -60,7 +46,7 @@ class StoredImage:
 def write_image(image: NDArray[np.uint8], folder: Path, frame_index: int, quality: int) -> StoredImage:
     """Store one image as ``<frame_index:06d>-<12 hex digits>.jpg`` and read it back.
 
-    The name is on disk for sure only after ``sync_folder``.
+    The name is on disk for sure only after ``files.sync_folder``.
 
     Args:
         image: (height, width, 3) BGR.
@@ -75,28 +61,12 @@ def write_image(image: NDArray[np.uint8], folder: Path, frame_index: int, qualit
         ValueError: the array is not such an image, or the index or the quality is out of range.
     """
     content = _encoded(image, frame_index, quality)
-    sha256 = hashlib.sha256(content).hexdigest()
+    sha256 = sha256_bytes(content)
     path = folder / f"{frame_index:06d}-{sha256[:12]}.jpg"
-    with _storing(path, len(content)):
-        folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            _write_whole(path, content)
+    if not path.exists():
+        write_atomically(path, content, sync_name=False)
     height, width = image.shape[:2]
     return StoredImage(path, sha256, width, height, _read_back(path, sha256, (height, width)))
-
-
-def sync_folder(folder: Path) -> None:
-    """Return once the names in a folder are on disk, so that they survive a power cut.
-
-    Raises:
-        StorageFailed: the file system refused.
-    """
-    with _storing(folder, 0):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def hash_image(path: Path) -> str:
@@ -105,7 +75,7 @@ def hash_image(path: Path) -> str:
     Raises:
         ImageDamaged: it is missing or cannot be read.
     """
-    return hashlib.sha256(_content_of(path)).hexdigest()
+    return sha256_bytes(_content_of(path))
 
 
 def _encoded(image: NDArray[np.uint8], frame_index: int, quality: int) -> bytes:
@@ -123,22 +93,6 @@ def _encoded(image: NDArray[np.uint8], frame_index: int, quality: int) -> bytes:
     return encoded.tobytes()
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file under another name and rename it once its bytes are on disk."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)  # mkstemp lets only the owner read
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
-        raise
-
-
 def _read_back(path: Path, sha256: str, shape: tuple[int, int]) -> str:
     """Return the perceptual hash of a stored image after comparing it with what was written."""
     import cv2
@@ -146,7 +100,7 @@ def _read_back(path: Path, sha256: str, shape: tuple[int, int]) -> str:
     from PIL import Image
 
     content = _content_of(path)
-    if hashlib.sha256(content).hexdigest() != sha256:
+    if sha256_bytes(content) != sha256:
         raise ImageDamaged(path, "the file does not hold the image that was written there.", _DAMAGED)
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
     if decoded is None or decoded.shape[:2] != shape:
@@ -162,16 +116,3 @@ def _content_of(path: Path) -> bytes:
         raise ImageDamaged(path, "the image is missing.", "Materialize 'frames' of this video again.") from error
     except OSError as error:
         raise ImageDamaged(path, f"the image cannot be read: {error.strerror}.", _DAMAGED) from error
-
-
-@contextmanager
-def _storing(path: Path, size: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        code = errno.errorcode.get(error.errno or 0, "no number")
-        raise StorageFailed(
-            path,
-            f"{size} bytes could not be stored: {error.strerror} ({code}).",
-            _REMEDIES.get(error.errno or 0, _REMEDY),
-        ) from error

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bri_assets.errors import ImageDamaged, StorageFailed
-from bri_assets.media.images import hash_image, sync_folder, write_image
+from bri_assets.files import sync_folder
+from bri_assets.media.images import hash_image, write_image
 from bri_assets_tests.clips import picture_of, read_index
 from bri_assets_tests.unit.media.refusals import unprivileged
 

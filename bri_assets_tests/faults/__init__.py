@@ -1,0 +1,1 @@
+"""Things that break while the program works: killed processes, full disks, files that change."""

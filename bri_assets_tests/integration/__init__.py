@@ -1,0 +1,1 @@
+"""The parts together: real processes, real models, real files."""
