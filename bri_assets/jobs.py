@@ -6,15 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-from bri_assets.partitions import videos
-
 __all__ = ["INGEST", "build_ingest"]
 
 INGEST = "ingest"
 
 
 def build_ingest(executor: str) -> Any:
-    """The job over all assets of one partition.
+    """The job over all assets of one partition of `partitions.videos`.
 
     Args:
         executor: ``in_process`` or ``multiprocess``. The former is the default because each step of the latter is a
@@ -24,7 +22,6 @@ def build_ingest(executor: str) -> Any:
     return dg.define_asset_job(
         INGEST,
         selection=dg.AssetSelection.all(),
-        partitions_def=videos,
         executor_def=executors[executor],
         description="One upload, all the way to a proven commit.",
     )

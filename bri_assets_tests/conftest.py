@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from bri_assets.models.pull import pull_detector, pull_transcriber
 from bri_assets_tests.commands import ROOT
 
 
@@ -14,3 +16,17 @@ from bri_assets_tests.commands import ROOT
 def models_dir() -> Path:
     """The folder of the weights: what BRI_MODELS_DIR names, else `data/models` of the checkout; it stays there."""
     return Path(os.environ.get("BRI_MODELS_DIR") or ROOT / "data" / "models").absolute()
+
+
+@pytest.fixture(scope="session")
+def light(models_dir: Path) -> dict[str, Any]:
+    """Settings that need no BLIP and load quickly: captions from the detector, Whisper tiny.en."""
+    pull_detector("yolo26n.pt", models_dir, print)
+    pull_transcriber("tiny.en", models_dir, print)
+    return {"models_dir": models_dir, "captioner": "objects", "transcriber_model": "tiny.en", "settle_s": 0}
+
+
+@pytest.fixture(scope="session")
+def light_variables(light: dict[str, Any]) -> dict[str, str]:
+    """The same, as variables of the environment."""
+    return {f"BRI_{name}".upper(): str(value) for name, value in light.items()}

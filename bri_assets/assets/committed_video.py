@@ -44,7 +44,7 @@ def build_committed_video(staged: list[dg.AssetsDefinition]) -> dg.AssetsDefinit
         with reported(context, settings.retries):
             try:
                 bundle = staging.bundle(context.partition_key)
-                committed = store.commit(bundle, run_id=context.run_id, channel="pipeline")
+                committed = store.commit(bundle, run_id=context.run.run_id, channel="pipeline")
             except CommitRefused as refusal:
                 yield proofs_failed(refusal)
                 raise

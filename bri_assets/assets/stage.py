@@ -89,7 +89,7 @@ def stage(
             rows,
             provenance=made.provenance,
             source_sha256=made.source_sha256,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             seconds=time.perf_counter() - started,
         )
         yield schema_passed(spec, len(rows))

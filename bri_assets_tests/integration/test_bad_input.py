@@ -98,7 +98,7 @@ def _make_bad(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def ingested(light: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ingested:
+def ingested(light_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Ingested:
     home = tmp_path_factory.mktemp("bad-input")
     folder = home / "brought in"
     folder.mkdir()
@@ -106,7 +106,7 @@ def ingested(light: dict[str, str], tmp_path_factory: pytest.TempPathFactory) ->
     _make_bad(folder)
     shutil.copy(folder / "silent.mp4", folder / "silent again.mp4")
     before = {path: sha256_file(path) for path in folder.iterdir()}
-    bri = Bri(home / "data", light)
+    bri = Bri(home / "data", light_variables)
     printed = bri("ingest", folder, exits=1)
     return Ingested(bri, folder, printed, bri.status(), before)
 
@@ -209,8 +209,8 @@ def test_bad_files_are_not_looked_at_for_ever(ingested: Ingested) -> None:
     assert {attempts[name] for name in REFUSED} == {1}
 
 
-def test_changed_bytes_under_the_same_name_are_another_video(light: dict[str, str], tmp_path: Path) -> None:
-    bri, clip = Bri(tmp_path / "data", light), tmp_path / "clip.mp4"
+def test_changed_bytes_under_the_same_name_are_another_video(light_variables: dict[str, str], tmp_path: Path) -> None:
+    bri, clip = Bri(tmp_path / "data", light_variables), tmp_path / "clip.mp4"
     make_clip(clip, seconds=1)
     bri("ingest", clip)
     make_clip(clip, seconds=2)
@@ -222,8 +222,10 @@ def test_changed_bytes_under_the_same_name_are_another_video(light: dict[str, st
     assert [row["duration_s"] for row in rows] == pytest.approx([1.0, 2.0])
 
 
-def test_a_path_with_dots_is_the_file_and_its_copy_stays_in_uploads(light: dict[str, str], tmp_path: Path) -> None:
-    bri = Bri(tmp_path / "data", light)
+def test_a_path_with_dots_is_the_file_and_its_copy_stays_in_uploads(
+    light_variables: dict[str, str], tmp_path: Path
+) -> None:
+    bri = Bri(tmp_path / "data", light_variables)
     (tmp_path / "deep").mkdir()
     make_clip(tmp_path / "-up.mp4", seconds=1)
     bri("ingest", "--copy", "--", os.path.join(tmp_path, "deep", "..", "-up.mp4"))
@@ -233,9 +235,9 @@ def test_a_path_with_dots_is_the_file_and_its_copy_stays_in_uploads(light: dict[
     assert (tmp_path / "-up.mp4").exists()
 
 
-def test_wrong_usage_is_told_from_refusal(light: dict[str, str], tmp_path: Path) -> None:
-    bri = Bri(tmp_path / "data", light)
+def test_wrong_usage_is_told_from_refusal(light_variables: dict[str, str], tmp_path: Path) -> None:
+    bri = Bri(tmp_path / "data", light_variables)
     assert "does not exist" in bri("ingest", tmp_path / "nowhere.mp4", exits=2)
     assert "No such option" in bri("ingest", "--wrong", exits=2)
-    assert "BRI_CAPTIONER" in Bri(bri.home, light | {"BRI_CAPTIONER": "nobody"})("status", exits=2)
+    assert "BRI_CAPTIONER" in Bri(bri.home, light_variables | {"BRI_CAPTIONER": "nobody"})("status", exits=2)
     assert "bri status" in bri("show", "nothing", exits=1)

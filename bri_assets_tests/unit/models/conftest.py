@@ -5,7 +5,6 @@ Weights are pulled once into the folder that BRI_MODELS_DIR names (default: `dat
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -62,12 +61,6 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-
-
-@pytest.fixture(scope="session")
-def models_dir() -> Path:
-    default = Path(__file__).resolve().parents[3] / "data" / "models"
-    return Path(os.environ.get("BRI_MODELS_DIR") or default).absolute()
 
 
 @pytest.fixture(scope="session")
