@@ -86,5 +86,5 @@ def pipeline(home: Path, overrides: dict[str, Any] | None = None, **settings: An
         **settings: fields of ``Settings``.
     """
     (home / "dagster").mkdir(parents=True, exist_ok=True)
-    with dg.DagsterInstance.local_temp(str(home / "dagster")) as instance:
+    with dg.DagsterInstance.local_temp(str(home / "dagster"), {"telemetry": {"enabled": False}}) as instance:
         yield Pipeline(Settings(home=home, **settings), instance, overrides or {})

@@ -1,0 +1,71 @@
+"""What Dagster loads: cheap to import, whole, and described from the schemas."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import dagster as dg
+import pytest
+
+from bri_assets.definitions import build_defs, defs
+from bri_assets.settings import Settings
+from bri_assets_tests.commands import ROOT
+
+HEAVY = ("torch", "transformers", "ultralytics", "whisper", "cv2", "av", "torchvision")
+
+
+def test_importing_the_definitions_loads_no_model_library() -> None:
+    program = f"import sys, bri_assets.definitions; print([name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+def test_importing_them_warns_of_nothing() -> None:
+    program = "import bri_assets.definitions"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stderr == ""
+
+
+def test_they_are_loadable_as_the_workspace_loads_them() -> None:
+    dg.Definitions.validate_loadable(defs)
+    done = subprocess.run(
+        [sys.executable, "-m", "dagster", "definitions", "validate", "--workspace", "workspace.yaml"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("captioner", "waits"), [("blip", False), ("objects", True), ("auto", True)])
+def test_captions_wait_for_detections_only_where_they_may_need_them(captioner: str, waits: bool) -> None:
+    built = build_defs(Settings(captioner=captioner))
+    parents = built.resolve_asset_graph().get(dg.AssetKey("captions")).parent_keys
+    assert parents == {dg.AssetKey("frames")} | ({dg.AssetKey("detections")} if waits else set())
+
+
+@pytest.mark.parametrize("executor", ["in_process", "multiprocess"])
+def test_the_executor_is_chosen_by_configuration(executor: str) -> None:
+    job = build_defs(Settings(executor=executor)).resolve_job_def("ingest")
+    assert job.executor_def.name == executor
+
+
+def test_every_check_is_partitioned_and_blocking() -> None:
+    graph = defs.resolve_asset_graph()
+    specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
+    assert {(spec.asset_key.to_user_string(), spec.name) for spec in specs} == {
+        ("source_video", "schema"),
+        ("frames", "schema"),
+        ("captions", "schema"),
+        ("detections", "schema"),
+        ("transcripts", "schema"),
+        ("committed_video", "proofs"),
+    }
+    assert all(spec.blocking and spec.partitions_def is not None and spec.description for spec in specs)
+
+
+def test_the_sensor_runs_by_itself() -> None:
+    sensor = defs.resolve_sensor_def("uploads")
+    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING

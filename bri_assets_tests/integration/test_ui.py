@@ -1,0 +1,146 @@
+"""`make ui` for real: webserver, daemon and code server on loopback, and a file dropped into uploads/."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bri_assets_tests.clips import make_text
+from bri_assets_tests.commands import ROOT, Bri
+from bri_assets_tests.integration.conftest import SAMPLE
+
+#: From a cold start to a commit with everything else busy; a quiet machine needs a quarter of it.
+PATIENCE_S = 240
+
+
+class Ui:
+    """A running `make ui`."""
+
+    def __init__(self, bri: Bri, port: int) -> None:
+        self.bri, self.port = bri, port
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """One GraphQL query, as the pages make it."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/graphql",
+            json.dumps({"query": query, "variables": variables}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            found = json.load(answer)
+        assert "errors" not in found, found["errors"]
+        return found["data"]
+
+    def wait_for(self, what: str, ready: Any) -> Any:
+        """Ask until there is an answer; fails with the server's log where there is none in time."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            found = ready()
+            if found:
+                return found
+            time.sleep(1)
+        raise AssertionError(f"{what} did not come about in {PATIENCE_S} s: {self.bri.store.status()}")
+
+
+@pytest.fixture(scope="module")
+def ui(light_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    home = tmp_path_factory.mktemp("ui")
+    bri = Bri(home / "data", light_variables)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with (home / "log").open("w") as log:
+        server = subprocess.Popen(
+            ["make", "-o", ".venv/.installed", "ui", f"PORT={port}"],
+            cwd=ROOT,
+            env=bri.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    opened = Ui(bri, port)
+    try:
+        opened.wait_for("the webserver", lambda: _answers(opened, server, home / "log"))
+        yield opened
+    finally:
+        os.killpg(server.pid, signal.SIGINT)
+        try:
+            server.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
+
+
+def _answers(opened: Ui, server: subprocess.Popen[bytes], log: Path) -> bool:
+    assert server.poll() is None, log.read_text()
+    try:
+        return bool(opened.ask("{ version }"))
+    except OSError:
+        return False
+
+
+@pytest.mark.timeout(600)
+def test_a_dropped_file_is_committed_without_another_word(ui: Ui) -> None:
+    uploads = ui.bri.home / "uploads"
+    shutil.copy(SAMPLE, uploads / "holiday.mp4")
+    make_text(uploads / "notes.txt")
+    status = ui.wait_for("the commit", lambda: _states(ui) == {"holiday.mp4": "committed", "notes.txt": "quarantined"})
+    assert status
+    found = ui.bri.store.video("holiday")
+    assert {"person", "cat", "cup"} <= {row["class_name"] for row in found["detections"]}
+    run = ui.wait_for("the end of the run", lambda: _ended(ui))
+    assert (run["jobName"], run["status"]) == ("ingest", "SUCCESS")
+    assert {"key": "dagster/partition", "value": found["video"]["video_id"]} in run["tags"]
+
+
+@pytest.mark.timeout(600)
+def test_the_ui_shows_the_assets_their_columns_and_checks(ui: Ui) -> None:
+    nodes = ui.ask(
+        """{ assetNodes { assetKey { path } isPartitioned hasAssetChecks groupName description
+                          dependencyKeys { path } metadataEntries { __typename label } } }"""
+    )["assetNodes"]
+    found = {node["assetKey"]["path"][-1]: node for node in nodes}
+    assert set(found) == {"source_video", "frames", "captions", "detections", "transcripts", "committed_video"}
+    assert all(node["isPartitioned"] and node["hasAssetChecks"] and node["description"] for node in found.values())
+    staged = set(found) - {"committed_video"}
+    assert {key["path"][-1] for key in found["committed_video"]["dependencyKeys"]} == staged
+    for name in staged:
+        assert "dagster/column_schema" in {entry["label"] for entry in found[name]["metadataEntries"]}
+
+
+@pytest.mark.timeout(600)
+def test_a_partition_is_materialized_by_hand(ui: Ui) -> None:
+    ui.wait_for("the commit", lambda: _states(ui).get("holiday.mp4") == "committed")
+    before = ui.bri.store.video("holiday")["video"]
+    launched = ui.ask(
+        """mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+             __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }""",
+        params={
+            "assetSelection": [{"path": [name]} for name in ("captions", "committed_video")],
+            "partitionNames": [before["video_id"]],
+            "title": "captions again",
+        },
+    )["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+    ui.wait_for("version 2", lambda: ui.bri.store.video("holiday")["video"]["version"] == before["version"] + 1)
+
+
+def _ended(ui: Ui) -> dict[str, Any] | None:
+    runs = ui.ask("{ runsOrError { ... on Runs { results { jobName status tags { key value } } } } }")
+    (run,) = runs["runsOrError"]["results"]
+    return run if run["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+
+def _states(ui: Ui) -> dict[str, str]:
+    return {row["filename"]: row["state"] for row in ui.bri.store.status()}
