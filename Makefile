@@ -31,8 +31,9 @@ ui: setup ## Dagster's UI and daemon on loopback; files dropped into $BRI_HOME/u
 	@echo "The UI is at http://127.0.0.1:$(PORT); drop videos into $(BRI_HOME)/uploads; stop with Ctrl-C."
 	exec $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
 
+# Two workers on two cores; a thread each, for more of PyTorch's would wait for each other longer than they work.
 test: setup ## every test, with real models
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: setup ## linter, formatter, type checker, rules of imports
 	$(BIN)/ruff check .

@@ -62,7 +62,7 @@ def init() -> None:
 
 @app.command()
 def ingest(
-    files: Annotated[list[Path], typer.Argument(exists=True, help="Videos, or folders of them.")],
+    files: Annotated[list[Path], typer.Argument(exists=True, readable=False, help="Videos, or folders of them.")],
     copy: Annotated[bool, typer.Option("--copy", help="Copy files into uploads/ first, and use the copies.")] = False,
 ) -> None:
     """Take videos all the way to a proven commit. Put `--` before names that begin with a dash."""

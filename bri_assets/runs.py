@@ -6,20 +6,18 @@ whoever looks at pending uploads (the sensor, the next ``bri ingest``) settles h
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 
 import dagster as dg
-import psutil
 from dagster import DagsterEventType, DagsterRun, DagsterRunStatus, RunsFilter
 
 from bri_assets.jobs import INGEST
+from bri_assets.processes import PROCESS_TAG, is_gone, name_of
 from bri_assets.store import Claim, PendingUpload, Store
 
 __all__ = [
     "ATTEMPT_TAG",
     "CLAIM_S",
-    "PROCESS_TAG",
     "RunOutcome",
     "attempt_of",
     "execute",
@@ -31,9 +29,6 @@ __all__ = [
 
 #: Names the attempt that a run is: one run for each, however often it is asked for.
 ATTEMPT_TAG = "bri/attempt"
-#: Names the process of a run that no launcher watches over.
-PROCESS_TAG = "bri/process"
-
 #: A claim without a run is given up after this many seconds: the process that made it has died in between.
 CLAIM_S = 120.0
 
@@ -57,7 +52,7 @@ def tags(claim: Claim) -> dict[str, str]:
     return {
         "dagster/partition": claim.video_id,
         ATTEMPT_TAG: attempt_of(claim.upload_id, claim.attempt),
-        PROCESS_TAG: _this_process(),
+        PROCESS_TAG: name_of(),
     }
 
 
@@ -102,7 +97,7 @@ def settle(instance: dg.DagsterInstance, store: Store, pending: PendingUpload) -
     run = find_run(instance, pending.upload_id, pending.attempt)
     if run is None:
         return pending.requested_by == "sensor" or pending.age_s > CLAIM_S
-    if not run.is_finished and _is_dead(run):
+    if not run.is_finished and PROCESS_TAG in run.tags and is_gone(run.tags[PROCESS_TAG]):
         instance.report_run_failed(run, "The process that executed this run is gone.")
         run = instance.get_run_by_id(run.run_id) or run
     if run.is_finished:
@@ -126,21 +121,3 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
     for entry in instance.all_logs(run_id, of_type={DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED}):
         return entry.message or entry.get_dagster_event().message or "The run failed."
     return "The run did not finish."
-
-
-def _this_process() -> str:
-    process = psutil.Process()
-    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
-
-
-def _is_dead(run: DagsterRun) -> bool:
-    tag = run.tags.get(PROCESS_TAG)
-    if tag is None:
-        return False
-    host, pid, created = tag.rsplit(":", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" != created
-    except psutil.NoSuchProcess:
-        return True

@@ -17,7 +17,8 @@ import pytest
 
 from bri_assets.definitions import build_defs, build_resources
 from bri_assets.intake import Intake, examine
-from bri_assets.runs import ATTEMPT_TAG, PROCESS_TAG, attempt_of, tags
+from bri_assets.processes import PROCESS_TAG, name_of
+from bri_assets.runs import ATTEMPT_TAG, attempt_of, tags
 from bri_assets.sensors.uploads import Examiner, intake_tick
 from bri_assets_tests.clips import cut, make_clip, make_text
 from bri_assets_tests.pipeline import Pipeline, pipeline
@@ -136,11 +137,9 @@ def test_a_run_that_failed_is_told_and_not_tried_for_ever(made: Pipeline) -> Non
 def test_a_run_whose_process_was_killed_is_told(made: Pipeline) -> None:
     claim = made.accept(make_clip(made.settings.uploads_dir / "clip.mp4", seconds=1))
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    created = psutil.Process(child.pid).create_time()
-    host = tags(claim)[PROCESS_TAG].rsplit(":", 2)[0]
     run = made.instance.create_run_for_job(
         build_defs(made.settings).resolve_job_def("ingest"),
-        tags=tags(claim) | {PROCESS_TAG: f"{host}:{child.pid}:{created:.2f}"},
+        tags=tags(claim) | {PROCESS_TAG: name_of(psutil.Process(child.pid))},
         status=dg.DagsterRunStatus.STARTED,
     )
     assert keys(tick(made)) == []

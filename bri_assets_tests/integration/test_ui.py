@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from bri_assets.processes import PROCESS_TAG
 from bri_assets_tests.clips import make_text
 from bri_assets_tests.commands import ROOT, Bri
 from bri_assets_tests.integration.conftest import SAMPLE
@@ -101,7 +102,9 @@ def test_a_dropped_file_is_committed_without_another_word(ui: Ui) -> None:
     assert {"person", "cat", "cup"} <= {row["class_name"] for row in found["detections"]}
     run = ui.wait_for("the end of the run", lambda: _ended(ui))
     assert (run["jobName"], run["status"]) == ("ingest", "SUCCESS")
-    assert {"key": "dagster/partition", "value": found["video"]["video_id"]} in run["tags"]
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert tags["dagster/partition"] == found["video"]["video_id"]
+    assert PROCESS_TAG in tags
 
 
 @pytest.mark.timeout(600)

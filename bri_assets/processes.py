@@ -1,0 +1,34 @@
+"""Naming a process so that another can tell later, even after a reboot, whether it still lives.
+
+Dagster's default launcher does not watch over runs once the server that launched them is gone, nor over runs that a
+command executes itself. So a run carries the name of its process as a tag.
+"""
+
+from __future__ import annotations
+
+import socket
+
+import psutil
+
+__all__ = ["PROCESS_TAG", "is_gone", "name_of"]
+
+#: The run's tag that holds the name of its process.
+PROCESS_TAG = "bri/process"
+
+
+def name_of(process: psutil.Process | None = None) -> str:
+    """The name of a process (this one by default): host, number, and when it was started, in seconds since 1970."""
+    process = process or psutil.Process()
+    return f"{socket.gethostname()}:{process.pid}:{process.create_time():.2f}"
+
+
+def is_gone(name: str) -> bool:
+    """Whether the process of that name is known to have ended; one on another host never is."""
+    host, pid, created = name.rsplit(":", 2)
+    if host != socket.gethostname():
+        return False
+    try:
+        process = psutil.Process(int(pid))
+        return f"{process.create_time():.2f}" != created or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
