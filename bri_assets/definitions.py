@@ -8,7 +8,7 @@ import dagster as dg
 
 from bri_assets.assets import build_assets
 from bri_assets.jobs import build_ingest
-from bri_assets.models.captioner import BlipCaptioner
+from bri_assets.models.blip import BlipCaptioner
 from bri_assets.models.detector import Detector
 from bri_assets.models.transcriber import Transcriber
 from bri_assets.sensors.uploads import build_uploads_sensor

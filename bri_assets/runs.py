@@ -1,7 +1,8 @@
-"""Runs of the job ``ingest``: starting one in this process, and finding out what became of any.
+"""Runs of the job ``ingest``: how they are named, and what became of them.
 
 An upload that is claimed and its run are not one transaction: a process can die between the two or within the run. So
-whoever looks at pending uploads (the sensor, the next ``bri ingest``) settles here what nobody else will.
+whoever looks at pending uploads (the sensor, the next ``bri ingest``) settles here what nobody else will. What does not
+belong here: starting a run (``launch``, the sensor).
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from dataclasses import dataclass
 import dagster as dg
 from dagster import DagsterEventType, DagsterRun, DagsterRunStatus, RunsFilter
 
-from bri_assets.jobs import INGEST
 from bri_assets.processes import PROCESS_TAG, is_gone, name_of
 from bri_assets.store import Claim, PendingUpload, Store
 
@@ -20,7 +20,6 @@ __all__ = [
     "CLAIM_S",
     "RunOutcome",
     "attempt_of",
-    "execute",
     "find_run",
     "outcome_of",
     "settle",
@@ -54,25 +53,6 @@ def tags(claim: Claim) -> dict[str, str]:
         ATTEMPT_TAG: attempt_of(claim.upload_id, claim.attempt),
         PROCESS_TAG: name_of(),
     }
-
-
-def execute(instance: dg.DagsterInstance, claim: Claim) -> RunOutcome:
-    """Run the job for one claimed upload, in this process or (by configuration) a process a step.
-
-    The partition must exist. Dagster's own console log is off: the run's events are in the instance.
-    """
-    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with dg.execute_job(
-        dg.reconstructable(ingest_job), instance, run_config=quiet, tags=tags(claim), raise_on_error=False
-    ) as result:
-        return outcome_of(instance, result.run_id)
-
-
-def ingest_job() -> dg.JobDefinition:
-    """The job as the definitions have it; imported late, for they import half of the package."""
-    from bri_assets.definitions import defs
-
-    return defs.resolve_job_def(INGEST)
 
 
 def find_run(instance: dg.DagsterInstance, upload_id: str, attempt: int) -> DagsterRun | None:

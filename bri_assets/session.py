@@ -23,7 +23,7 @@ from bri_assets.files import sha256_file, storing
 from bri_assets.intake import Admission, Examined, Intake, examine, is_settled
 from bri_assets.models.weights import locate_captioner, locate_detector, locate_transcriber
 from bri_assets.partitions import videos
-from bri_assets.runs import ATTEMPT_TAG, CLAIM_S, attempt_of, execute, settle
+from bri_assets.runs import ATTEMPT_TAG, CLAIM_S, attempt_of, settle
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import Claim, ClaimResult, Store, StoreFile
@@ -135,6 +135,9 @@ class Session:
             time.sleep(min(_POLL_S, max(self.settings.settle_s / 4, 0.05)))
 
     def _run(self, claim: Claim) -> bool:
+        # The definitions import half of the package; `bri status` shall not wait for that.
+        from bri_assets.launch import execute
+
         self.instance.add_dynamic_partitions(str(videos.name), [claim.video_id])
         try:
             with following(self.console, self.instance, {ATTEMPT_TAG: attempt_of(claim.upload_id, claim.attempt)}):

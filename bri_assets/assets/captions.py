@@ -7,7 +7,8 @@ from bri_assets.assets.frames import frames
 from bri_assets.assets.inputs import frame_images, staged_detections
 from bri_assets.assets.progress import counted
 from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table
-from bri_assets.models.captioner import BlipCaptioner, resolve_captioner
+from bri_assets.models.blip import BlipCaptioner
+from bri_assets.models.captioner import resolve_captioner
 from bri_assets.models.detector import Detection
 from bri_assets.schemas import CAPTIONS
 from bri_assets.settings import Settings

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from bri_assets.models.captioner import Caption
+from bri_assets.models.caption import Caption
 from bri_assets.models.identity import ModelIdentity
 
 if TYPE_CHECKING:

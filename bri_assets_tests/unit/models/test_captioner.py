@@ -13,8 +13,9 @@ import pytest
 import torch
 
 from bri_assets.errors import ImageDamaged, ModelFailed, WeightsDamaged, WeightsMissing
-from bri_assets.models import captioner as module
-from bri_assets.models.captioner import BlipCaptioner, resolve_captioner
+from bri_assets.models import blip as module
+from bri_assets.models.blip import BlipCaptioner
+from bri_assets.models.captioner import resolve_captioner
 from bri_assets.models.frame import FrameImage
 from bri_assets.models.object_captions import ObjectsCaptioner
 
