@@ -25,15 +25,11 @@ _POLL_S = 0.5
 
 def print_status(console: Console, uploads: list[dict[str, Any]]) -> None:
     """Every upload, a row each: what became of it, and why if it was refused or failed."""
-    table = Table("upload")
-    for name in ("state", "version", "length", "frames", "captions", "speech", "objects"):
-        table.add_column(name, no_wrap=True)
+    table = Table("upload", "state", "what is committed")
     for row in uploads:
-        upload = f"{escape(row['filename'])}\n[dim]{row['video_id'] or ''}[/]"
         colour = {"committed": "green", "ingesting": "yellow"}.get(row["state"], "red")
-        length = "" if row["duration_s"] is None else f"{row['duration_s']:.1f} s"
-        counts = [_text(row[name]) for name in ("frames", "captions", "transcript_segments", "detections")]
-        table.add_row(upload, f"[{colour}]{row['state']}[/]", _text(row["version"]), length, *counts)
+        upload = f"{escape(row['filename'])}\n[dim]{row['video_id'] or ''}[/]"
+        table.add_row(upload, f"[{colour}]{row['state']}[/]", _committed(row))
     console.print(table)
     for row in uploads:
         if row["reason"]:
@@ -149,5 +145,9 @@ def _words(found: dict[str, Any], frame: dict[str, Any], said: set[int]) -> str:
     return " ".join(words)
 
 
-def _text(value: object) -> str:
-    return "" if value is None else str(value)
+def _committed(row: dict[str, Any]) -> str:
+    if row["version"] is None:
+        return ""
+    seen = f"{row['frames']} frames, {row['captions']} captions"
+    heard = f"{row['detections']} objects, {row['transcript_segments']} speech segments"
+    return f"version {row['version']}, {row['duration_s']:.1f} s\n{seen}\n{heard}"

@@ -19,7 +19,7 @@ __all__ = ["Settings"]
 class Settings(BaseSettings):
     """The configuration of one process. Unknown ``BRI_*`` variables are ignored; wrong values raise at start."""
 
-    model_config = SettingsConfigDict(env_prefix="BRI_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="BRI_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     home: Path = Field(Path("data"), description="Folder in which all state lives; made absolute when read.")
     models_dir: Path | None = Field(None, description="Folder of the model weights; default: `models` in BRI_HOME.")
