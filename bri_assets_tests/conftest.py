@@ -11,11 +11,18 @@ import pytest
 from bri_assets.models.pull import pull_detector, pull_transcriber
 from bri_assets_tests.commands import ROOT
 
+#: Where the weights lie: what BRI_MODELS_DIR names, else `data/models` of the checkout; they stay there.
+MODELS_DIR = Path(os.environ.get("BRI_MODELS_DIR") or ROOT / "data" / "models").absolute()
+
+# No setting of the person who runs the tests reaches them.
+for name in [name for name in os.environ if name.startswith(("BRI_", "DAGSTER_"))]:
+    del os.environ[name]
+
 
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
-    """The folder of the weights: what BRI_MODELS_DIR names, else `data/models` of the checkout; it stays there."""
-    return Path(os.environ.get("BRI_MODELS_DIR") or ROOT / "data" / "models").absolute()
+    """The folder of the weights."""
+    return MODELS_DIR
 
 
 @pytest.fixture(scope="session")

@@ -53,8 +53,8 @@ def _one_thread() -> None:
 
 
 @pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any use of a network fails the test."""
+def no_network(monkeypatch: pytest.MonkeyPatch, yolo: Weights, whisper_tiny: Weights, whisper_base: Weights) -> None:
+    """Any use of a network fails the test; what has to be pulled for it is there before."""
 
     def refuse(*args: Any, **kwargs: Any) -> Any:
         raise AssertionError(f"something used the network: {args}")
