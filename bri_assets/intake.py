@@ -48,15 +48,25 @@ class Admission:
 def scan(folder: Path) -> Iterator[Path]:
     """The files below a folder that may be uploads, by name; hidden and unfinished ones (``.part`` …) are passed over.
 
+    A folder below it that cannot be listed is yielded itself, to be refused by ``examine``: it stops no other.
+
     Raises:
-        OSError: the folder cannot be listed.
+        OSError: the folder itself cannot be listed.
     """
-    for root, folders, names in os.walk(folder, onerror=_raise):
+    closed: list[Path] = []
+
+    def note(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise error
+        closed.append(Path(error.filename))
+
+    for root, folders, names in os.walk(folder, onerror=note):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(root, name)
             if not name.startswith(".") and not name.lower().endswith(_UNFINISHED) and path.is_file():
                 yield path
+    yield from closed
 
 
 def is_settled(path: Path, settle_s: float) -> bool:
@@ -91,16 +101,17 @@ def examine(path: Path) -> Examined:
         UploadChanged: it changed meanwhile, so somebody is still writing it.
         FileNotFoundError: it is gone.
     """
-    signature, sha256, video_id, refusal = Signature.of(path), None, None, None
+    size, sha256, video_id, refusal = path.lstat().st_size, None, None, None
+    signature = _looked_at(path)
     try:
-        _require_readable_name(path)
-        sha256, signature = fingerprint(path)
+        _require_name_and_kind(path)
+        sha256, found = fingerprint(path)
+        size, signature = found.size, str(found)
         probe(path)
         video_id = video_id_of(path.name, sha256)
     except UploadRefused as error:
         refusal = error
-    upload = NewUpload(_text(str(path)), _text(path.name), str(signature), signature.size, sha256, video_id)
-    return Examined(upload, refusal)
+    return Examined(NewUpload(_text(str(path)), _text(path.name), signature, size, sha256, video_id), refusal)
 
 
 @dataclass(frozen=True)
@@ -160,14 +171,27 @@ def unseen(paths: Iterable[Path], seen: dict[str, str], settle_s: float) -> Iter
     """
     for path in paths:
         try:
-            if seen.get(_text(str(path))) != str(Signature.of(path)) and is_settled(path, settle_s):
+            if seen.get(_text(str(path))) != _looked_at(path) and is_settled(path, settle_s):
                 yield path
-        except (FileNotFoundError, UploadRefused):
+        except FileNotFoundError:
             # Taken away between the listing and the look: then it is no upload.
             continue
 
 
-def _require_readable_name(path: Path) -> None:
+def _looked_at(path: Path) -> str:
+    """What tells whether something changed since it was looked at; of what is no file, only that it is none."""
+    try:
+        return str(Signature.of(path))
+    except UploadRefused as error:
+        if error.code == "missing":
+            raise FileNotFoundError(str(path)) from error
+        return error.code
+
+
+def _require_name_and_kind(path: Path) -> None:
+    if path.is_dir():
+        remedy = "Give the account that runs the ingest permission to list it, or move its files."
+        raise UploadRefused(_text(str(path)), "the folder cannot be listed.", remedy, code="unreadable")
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
@@ -178,7 +202,3 @@ def _require_readable_name(path: Path) -> None:
 def _text(name: str) -> str:
     # File names are bytes; those that are not UTF-8 are kept readable, for neither JSON nor DuckDB takes surrogates.
     return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-
-
-def _raise(error: OSError) -> None:
-    raise error

@@ -73,6 +73,32 @@ def test_only_files_that_may_be_uploads_are_listed(tmp_path: Path) -> None:
     assert [path.relative_to(tmp_path).as_posix() for path in scan(tmp_path)] == ["a.mp4", "b.mp4", "deep/e.mp4"]
 
 
+def test_a_folder_that_cannot_be_listed_is_quarantined_and_stops_no_other(tmp_path: Path) -> None:
+    with unprivileged() as folder:
+        (folder / "closed").mkdir(mode=0o000)
+        make_clip(folder / "open.mp4", seconds=1)
+        found = list(scan(folder))
+        assert [path.name for path in found] == ["open.mp4", "closed"]
+        examined = [examine(path) for path in found]
+        seen = {item.upload.path: item.upload.signature for item in examined}
+        assert list(unseen(found, seen, settle_s=0)) == []
+        (folder / "closed").chmod(0o755)
+    store = open_store(tmp_path / "data")
+    for item in examined:
+        Intake(store, store.staging).admit(item, requested_by="sensor")
+    assert [(row["filename"], row["state"]) for row in store.status()] == [
+        ("open.mp4", "ingesting"),
+        ("closed", "quarantined"),
+    ]
+
+
+def test_a_pipe_is_quarantined_and_never_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    refusal = examine(tmp_path / "pipe.mp4").refusal
+    assert refusal is not None
+    assert refusal.code == "not_a_video"
+
+
 def test_what_was_seen_is_passed_over_until_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     path.write_bytes(b"one")
