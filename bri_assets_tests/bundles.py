@@ -63,7 +63,7 @@ def rows(home: Path, *, frames: int = 4, video_id: str = VIDEO_ID, sha256: str =
             }
             for index, (path, digest) in enumerate(images)
         ],
-        "captions": [{"frame_index": i, "text": f"a picture {i}", "confidence": 0.1 * i} for i in range(frames)],
+        "captions": [{"frame_index": i, "text": f"a picture {i}", "confidence": 0.1 * i % 1} for i in range(frames)],
         "transcripts": [
             {
                 "segment_index": index,

@@ -1,0 +1,228 @@
+"""Writes the documentation that is made from the code: `schema.md` and `configuration.md`.
+
+`make docs` runs it; with `--check` it writes nothing, and its exit status is 1 where a page differs from what it would
+write. What does not belong here: pages that people write (`adr/`, `runbooks/`) and any fact that the code does not
+state. A meaning that is missing on a page is missing in the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic.fields import FieldInfo
+
+from bri_assets.schemas import STORE_TABLES, Column, TableSpec
+from bri_assets.settings import Settings
+from bri_assets.store import StoreFile
+
+MADE = "<!-- Made by docs/generate.py from the code: change that, then run `make docs`. -->"
+
+SCHEMA_INTRODUCTION = """# The tables of the store
+
+Each table has one pandera model in `bri_assets/schemas/`, and everything else follows it: the constraints of the
+database, the columns that Dagster's UI shows, and this page. Types are DuckDB's. Checks and rules hold in the database,
+not only in Python; besides, every DOUBLE is finite, and what is not marked under "null" is NOT NULL.
+
+`frames`, `captions`, `transcripts` and `detections` are the four tables of a version: a commit only ever adds
+rows to them, under a new `version_id`, and `current_versions` says which version readers see. Read the
+[views](#views), which follow it."""
+
+VERSION_ID = Column("version_id", "BIGINT", False, False, "The committed version that the row belongs to.", ())
+
+#: What each view is for; its columns are read off the database.
+VIEWS = {
+    "v_videos": "The facts of each video's file, with the row counts and sample slots of its current version.",
+    "v_frames": "`frames` of the current versions.",
+    "v_captions": "`captions` of the current versions.",
+    "v_transcripts": "`transcripts` of the current versions.",
+    "v_detections": "`detections` of the current versions.",
+    "video_context": "One row a frame: its caption, the objects seen in it (best first) and the words spoken from its"
+    " time until the next sample. The shape that an agent reads.",
+}
+
+CONFIGURATION_INTRODUCTION = """# Configuration
+
+Every setting is an environment variable, read once when a process starts; an empty value counts as not set. A value
+that is out of its limits ends the process with a message that names the variable (`bri`: exit status 2). `BRI_*`
+variables that are not listed are ignored. Processes that share a `BRI_HOME` should share their settings."""
+
+CONFIGURATION_END = """## Dagster's own
+
+`DAGSTER_HOME` is the folder of Dagster's instance: runs, events and `dagster.yaml`, which says among other things how
+many runs work at the same time. `bri` and `make` take `dagster` in `BRI_HOME` unless it is set, and put the package's
+`dagster.yaml` there when there is none. A `dagster` command that you start yourself needs it set to an absolute path.
+
+## Of `make`
+
+| variable | default | meaning |
+|---|---|---|
+| `PORT` | `3000` | Port of `make ui`, on 127.0.0.1. |
+| `PYTHON` | `python3` | The Python that makes the virtual environment, 3.11 or newer. |
+
+`make` sets `BRI_HOME` to `data` in the checkout unless it is set already. `make ui` and `bri demo` set `BRI_CAPTIONER`
+to `auto` unless it is set already."""
+
+
+def main() -> int:
+    """Write the pages, or with `--check` compare them; returns the exit status."""
+    parser = argparse.ArgumentParser(description="Write the documentation that is made from the code.")
+    parser.add_argument("folder", nargs="?", type=Path, default=Path(__file__).parent, help="where the pages lie")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where a page is out of date")
+    arguments = parser.parse_args()
+    pages = {"schema.md": schema_page(), "configuration.md": configuration_page()}
+    outdated = [name for name, text in pages.items() if _read(arguments.folder / name) != text]
+    for name in outdated:
+        if arguments.check:
+            sys.stderr.write(f"{name} is out of date: run `make docs`.\n")
+        else:
+            (arguments.folder / name).write_text(pages[name], encoding="utf-8")
+            sys.stdout.write(f"{name} written\n")
+    return 1 if arguments.check and outdated else 0
+
+
+def schema_page() -> str:
+    """Every table of the store and every view, as Markdown."""
+    contents = " · ".join(f"[{spec.name}](#{spec.name})" for spec in STORE_TABLES)
+    parts = [MADE, SCHEMA_INTRODUCTION, contents, *(_table_section(spec) for spec in STORE_TABLES), _views_section()]
+    return "\n\n".join(parts) + "\n"
+
+
+def configuration_page() -> str:
+    """Every setting, as Markdown."""
+    header = ("variable", "type", "default", "limits", "meaning")
+    rows = [
+        (
+            f"`BRI_{name.upper()}`",
+            _type(field.annotation),
+            _default(field),
+            _limits(field),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    settings = f"## Settings\n\n{_markdown(header, rows)}"
+    return "\n\n".join([MADE, CONFIGURATION_INTRODUCTION, settings, _folders_section(), CONFIGURATION_END]) + "\n"
+
+
+def _table_section(spec: TableSpec) -> str:
+    columns = (VERSION_ID, *spec.columns) if spec.versioned else spec.columns
+    key = ("version_id", *spec.key) if spec.versioned else spec.key
+    parents = (("version_id", "video_versions"), *spec.references) if spec.versioned else spec.references
+    facts = [f"Key: {_codes(key)}."]
+    facts += [f"Foreign key: `{column}` → `{parent}`." for column, parent in parents]
+    facts += [f"Rule: `{rule}`." for rule in spec.rules]
+    rows = [
+        (
+            f"`{column.name}`",
+            column.sql_type,
+            "yes" if column.nullable else "",
+            _checks(column),
+            column.meaning,
+        )
+        for column in columns
+    ]
+    table = _markdown(("column", "type", "null", "checks", "meaning"), rows)
+    return "\n\n".join([f"## {spec.name}", inspect.cleandoc(spec.model.__doc__ or ""), " ".join(facts), table])
+
+
+def _views_section() -> str:
+    sections = ["## Views", "Each shows the current versions of videos that are not deleted, without the version."]
+    with tempfile.TemporaryDirectory() as folder, StoreFile(Path(folder) / "bri.duckdb").open() as connection:
+        found = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY view_name")
+        names = {str(name) for (name,) in found.fetchall()}
+        if names != VIEWS.keys():
+            raise ValueError(f"the store has the views {sorted(names)}, and these are described: {sorted(VIEWS)}")
+        for name, meaning in VIEWS.items():
+            described = connection.execute(f"DESCRIBE {name}").fetchall()  # a name of our own
+            columns = ", ".join(f"`{column[0]}` {column[1]}" for column in described)
+            sections += [f"### {name}", meaning, columns]
+    return "\n\n".join(sections)
+
+
+def _checks(column: Column) -> str:
+    said = ["unique"] if column.unique else []
+    return "; ".join(said + [_check(name, statistics) for name, statistics in column.checks])
+
+
+def _check(name: str, statistics: dict[str, Any]) -> str:
+    match name:
+        case "greater_than_or_equal_to":
+            return f"`>= {statistics['min_value']}`"
+        case "greater_than":
+            return f"`> {statistics['min_value']}`"
+        case "less_than_or_equal_to":
+            return f"`<= {statistics['max_value']}`"
+        case "str_matches":
+            return f"matches `{statistics['pattern']}`"
+        case "str_contains":
+            return f"contains `{statistics['pattern']}`"
+        case "str_length":
+            return "not empty" if statistics["min_value"] == 1 else f"length `>= {statistics['min_value']}`"
+        case "isin":
+            return f"one of {_codes(statistics['allowed_values'])}"
+        case _:
+            raise ValueError(f"no words are known for the check {name}; add them to docs/generate.py")
+
+
+def _folders_section() -> str:
+    rows = [
+        (f"`{name}`", inspect.getdoc(field.wrapped_property) or "", _below_home(name))
+        for name, field in Settings.model_computed_fields.items()
+    ]
+    introduction = "These follow from the settings and are none of their own."
+    return f"## Places\n\n{introduction}\n\n{_markdown(('name', 'meaning', 'where'), rows)}"
+
+
+def _below_home(name: str) -> str:
+    settings = Settings(home=Path("/BRI_HOME"), models_dir=None)
+    return f"`{getattr(settings, name).relative_to('/').as_posix()}`"
+
+
+def _type(annotation: Any) -> str:
+    if get_origin(annotation) is Literal:
+        return "one of " + _codes(get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return " or ".join(_type(part) for part in get_args(annotation) if part is not type(None))
+    return {"int": "whole number", "float": "number", "Decimal": "number", "str": "text", "Path": "path"}[
+        annotation.__name__
+    ]
+
+
+def _default(field: FieldInfo) -> str:
+    return "" if field.default is None else f"`{field.default}`"
+
+
+def _limits(field: FieldInfo) -> str:
+    signs = {
+        annotated_types.Ge: (">=", "ge"),
+        annotated_types.Gt: (">", "gt"),
+        annotated_types.Le: ("<=", "le"),
+        annotated_types.Lt: ("<", "lt"),
+    }
+    limits = [(*signs[type(limit)], limit) for limit in field.metadata if type(limit) in signs]
+    return ", ".join(f"`{sign} {getattr(limit, name)}`" for sign, name, limit in limits)
+
+
+def _codes(values: Iterable[object]) -> str:
+    return ", ".join(f"`{value}`" for value in values)
+
+
+def _markdown(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [header, tuple("---" for _ in header), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _read(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
