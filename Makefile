@@ -23,8 +23,8 @@ demo: setup ## fetch the models, ingest the sample clip, show what was found
 
 # Where BLIP cannot be had the UI's pipeline says so and captions from the detector; set BRI_CAPTIONER to decide.
 ui: export BRI_CAPTIONER ?= auto
-ui: export BRI_HOME ?= $(CURDIR)/data
-ui: export DAGSTER_HOME ?= $(BRI_HOME)/dagster
+ui: export BRI_HOME := $(abspath $(or $(BRI_HOME),data))
+ui: export DAGSTER_HOME := $(abspath $(or $(DAGSTER_HOME),$(BRI_HOME)/dagster))
 ui: setup ## Dagster's UI and daemon on loopback; files dropped into $BRI_HOME/uploads are ingested
 	$(BIN)/bri init
 	$(BIN)/bri models pull

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterEventType, DagsterExecutionInterruptedError, DagsterRun, DagsterRunStatus, RunsFilter
 
 from bri_assets.processes import PROCESS_TAG, is_gone, name_of
 from bri_assets.store import Claim, PendingUpload, Store
@@ -19,14 +19,13 @@ __all__ = [
     "ATTEMPT_TAG",
     "CLAIM_S",
     "RunOutcome",
-    "attempt_of",
     "find_run",
     "outcome_of",
     "settle",
     "tags",
 ]
 
-#: Names the attempt that a run is: one run for each, however often it is asked for.
+#: Names the attempt that a run is, as the sensor's run key does: one run for each, however often it is asked for.
 ATTEMPT_TAG = "bri/attempt"
 #: A claim without a run is given up after this many seconds: the process that made it has died in between.
 CLAIM_S = 120.0
@@ -41,23 +40,18 @@ class RunOutcome:
     reason: str | None
 
 
-def attempt_of(upload_id: str, attempt: int) -> str:
-    """The value of ``ATTEMPT_TAG``, which is also the run key of the sensor's request."""
-    return f"{upload_id}:{attempt}"
-
-
 def tags(claim: Claim) -> dict[str, str]:
     """The tags of a run that this process executes itself."""
     return {
         "dagster/partition": claim.video_id,
-        ATTEMPT_TAG: attempt_of(claim.upload_id, claim.attempt),
+        ATTEMPT_TAG: claim.attempt_id,
         PROCESS_TAG: name_of(),
     }
 
 
-def find_run(instance: dg.DagsterInstance, upload_id: str, attempt: int) -> DagsterRun | None:
+def find_run(instance: dg.DagsterInstance, attempt_id: str) -> DagsterRun | None:
     """The run of an attempt, if it was ever created."""
-    found = instance.get_runs(RunsFilter(tags={ATTEMPT_TAG: attempt_of(upload_id, attempt)}), limit=1)
+    found = instance.get_runs(RunsFilter(tags={ATTEMPT_TAG: attempt_id}), limit=1)
     return found[0] if found else None
 
 
@@ -74,7 +68,7 @@ def settle(instance: dg.DagsterInstance, store: Store, pending: PendingUpload) -
     Returns:
         Whether the attempt still needs a run to be started: there never was one, and nobody is about to start it.
     """
-    run = find_run(instance, pending.upload_id, pending.attempt)
+    run = find_run(instance, pending.attempt_id)
     if run is None:
         return pending.requested_by == "sensor" or pending.age_s > CLAIM_S
     if not run.is_finished and PROCESS_TAG in run.tags and is_gone(run.tags[PROCESS_TAG]):
@@ -94,6 +88,8 @@ def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
         event = entry.get_dagster_event()
         data = event.step_failure_data
         said = data.user_failure_data.description if data.user_failure_data else None
+        if data.error is not None and data.error.cls_name == DagsterExecutionInterruptedError.__name__:
+            said = "The run was stopped from outside while it did this."
         if said is None and data.error is not None:
             # What Dagster wraps is what happened; its own words say only where.
             said = (data.error.cause or data.error).message.strip()

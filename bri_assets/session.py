@@ -23,7 +23,7 @@ from bri_assets.files import sha256_file, storing
 from bri_assets.intake import Admission, Examined, Intake, examine, is_settled
 from bri_assets.models.weights import locate_captioner, locate_detector, locate_transcriber
 from bri_assets.partitions import videos
-from bri_assets.runs import ATTEMPT_TAG, CLAIM_S, attempt_of, settle
+from bri_assets.runs import ATTEMPT_TAG, CLAIM_S, settle
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import Claim, ClaimResult, Store, StoreFile
@@ -140,7 +140,7 @@ class Session:
 
         self.instance.add_dynamic_partitions(str(videos.name), [claim.video_id])
         try:
-            with following(self.console, self.instance, {ATTEMPT_TAG: attempt_of(claim.upload_id, claim.attempt)}):
+            with following(self.console, self.instance, {ATTEMPT_TAG: claim.attempt_id}):
                 outcome = execute(self.instance, claim)
         except BaseException as error:
             reason = f"The ingest was stopped ({type(error).__name__}). Ingest the file again."

@@ -17,6 +17,7 @@ MODELS_DIR = Path(os.environ.get("BRI_MODELS_DIR") or ROOT / "data" / "models").
 # No setting of the person who runs the tests reaches them.
 for name in [name for name in os.environ if name.startswith(("BRI_", "DAGSTER_"))]:
     del os.environ[name]
+os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 
 
 @pytest.fixture(scope="session")

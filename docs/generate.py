@@ -35,8 +35,6 @@ not only in Python; besides, every DOUBLE is finite, and what is not marked unde
 rows to them, under a new `version_id`, and `current_versions` says which version readers see. Read the
 [views](#views), which follow it."""
 
-VERSION_ID = Column("version_id", "BIGINT", False, False, "The committed version that the row belongs to.", ())
-
 #: What each view is for; its columns are read off the database.
 VIEWS = {
     "v_videos": "The facts of each video's file, with the row counts and sample slots of its current version.",
@@ -113,11 +111,8 @@ def configuration_page() -> str:
 
 
 def _table_section(spec: TableSpec) -> str:
-    columns = (VERSION_ID, *spec.columns) if spec.versioned else spec.columns
-    key = ("version_id", *spec.key) if spec.versioned else spec.key
-    parents = (("version_id", "video_versions"), *spec.references) if spec.versioned else spec.references
-    facts = [f"Key: {_codes(key)}."]
-    facts += [f"Foreign key: `{column}` → `{parent}`." for column, parent in parents]
+    facts = [f"Key: {_codes(spec.stored_key)}."]
+    facts += [f"Foreign key: `{column}` → `{parent}`." for column, parent in spec.stored_references]
     facts += [f"Rule: `{rule}`." for rule in spec.rules]
     rows = [
         (
@@ -127,7 +122,7 @@ def _table_section(spec: TableSpec) -> str:
             _checks(column),
             column.meaning,
         )
-        for column in columns
+        for column in spec.stored_columns
     ]
     table = _markdown(("column", "type", "null", "checks", "meaning"), rows)
     return "\n\n".join([f"## {spec.name}", inspect.cleandoc(spec.model.__doc__ or ""), " ".join(facts), table])

@@ -24,8 +24,9 @@ def build_captions(choice: str) -> dg.AssetsDefinition:
         choice: ``blip``, ``objects`` or ``auto``.
     """
     needed = [frames] if choice == "blip" else [frames, detections]
+    kinds = {"python"} if choice == "objects" else {"transformers"}
 
-    @dg.asset(**definition(CAPTIONS, kinds={"transformers"}, code_version="1"), deps=needed)
+    @dg.asset(**definition(CAPTIONS, kinds=kinds, code_version="1"), deps=needed)
     def captions(
         context: dg.AssetExecutionContext,
         staging: dg.ResourceParam[StagingArea],

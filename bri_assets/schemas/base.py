@@ -99,6 +99,10 @@ class Column:
     checks: tuple[tuple[str, dict[str, Any]], ...]
 
 
+#: What the database puts before the columns of a table whose rows belong to one committed version.
+VERSION_ID = Column("version_id", "BIGINT", False, False, "The committed version that the row belongs to.", ())
+
+
 @dataclass(frozen=True)
 class TableSpec:
     """A table: its pandera model and what the model does not say.
@@ -126,6 +130,21 @@ class TableSpec:
     def columns(self) -> tuple[Column, ...]:
         """The columns in order, without ``version_id``."""
         return tuple(_column(name, field) for name, field in self.model.to_schema().columns.items())
+
+    @property
+    def stored_columns(self) -> tuple[Column, ...]:
+        """The columns as the database has them."""
+        return (VERSION_ID, *self.columns) if self.versioned else self.columns
+
+    @property
+    def stored_key(self) -> tuple[str, ...]:
+        """The primary key of the database's table."""
+        return (VERSION_ID.name, *self.key) if self.versioned else self.key
+
+    @property
+    def stored_references(self) -> tuple[tuple[str, str], ...]:
+        """The foreign keys of the database's table: column, and the table whose key of the same name it is."""
+        return ((VERSION_ID.name, "video_versions"), *self.references) if self.versioned else self.references
 
     @property
     def rules(self) -> tuple[str, ...]:

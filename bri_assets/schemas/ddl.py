@@ -12,15 +12,13 @@ from bri_assets.schemas.base import Column, TableSpec
 
 __all__ = ["comments", "create_table"]
 
-_VERSION = Column("version_id", "BIGINT", False, False, "The committed version that the row belongs to.", ())
-
 
 def create_table(spec: TableSpec) -> str:
     """CREATE TABLE with every constraint that the model states: types, NOT NULL, UNIQUE, CHECK, keys."""
-    lines = [_column_line(column) for column in _stored_columns(spec)]
+    lines = [_column_line(column) for column in spec.stored_columns]
     lines += [f"CHECK ({expression})" for expression in _checks(spec)]
-    lines.append(f"PRIMARY KEY ({', '.join(_key(spec))})")
-    lines += [f"FOREIGN KEY ({name}) REFERENCES {parent} ({name})" for name, parent in _references(spec)]
+    lines.append(f"PRIMARY KEY ({', '.join(spec.stored_key)})")
+    lines += [f"FOREIGN KEY ({name}) REFERENCES {parent} ({name})" for name, parent in spec.stored_references]
     return f"CREATE TABLE {spec.name} (\n  " + ",\n  ".join(lines) + "\n)"
 
 
@@ -28,20 +26,8 @@ def comments(spec: TableSpec) -> list[str]:
     """COMMENT ON statements that put the meanings into the database."""
     statements = [f"COMMENT ON TABLE {spec.name} IS {_text(spec.meaning)}"]
     return statements + [
-        f"COMMENT ON COLUMN {spec.name}.{column.name} IS {_text(column.meaning)}" for column in _stored_columns(spec)
+        f"COMMENT ON COLUMN {spec.name}.{column.name} IS {_text(column.meaning)}" for column in spec.stored_columns
     ]
-
-
-def _stored_columns(spec: TableSpec) -> tuple[Column, ...]:
-    return (_VERSION, *spec.columns) if spec.versioned else spec.columns
-
-
-def _key(spec: TableSpec) -> tuple[str, ...]:
-    return ("version_id", *spec.key) if spec.versioned else spec.key
-
-
-def _references(spec: TableSpec) -> tuple[tuple[str, str], ...]:
-    return (("version_id", "video_versions"), *spec.references) if spec.versioned else spec.references
 
 
 def _column_line(column: Column) -> str:

@@ -16,7 +16,7 @@ import dagster as dg
 from bri_assets.errors import UploadChanged
 from bri_assets.intake import Examined, Intake, examine, scan, unseen
 from bri_assets.partitions import videos
-from bri_assets.runs import ATTEMPT_TAG, attempt_of, settle
+from bri_assets.runs import ATTEMPT_TAG, settle
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import PendingUpload, Store
@@ -101,9 +101,8 @@ def build_uploads_sensor(job: Any) -> dg.SensorDefinition:
 
 def _requests(wanted: list[PendingUpload]) -> Iterator[dg.RunRequest]:
     for pending in wanted:
-        attempt = attempt_of(pending.upload_id, pending.attempt)
         yield dg.RunRequest(
-            run_key=attempt,
+            run_key=pending.attempt_id,
             partition_key=pending.video_id,
-            tags={ATTEMPT_TAG: attempt, "dagster/priority": str(pending.priority)},
+            tags={ATTEMPT_TAG: pending.attempt_id, "dagster/priority": str(pending.priority)},
         )

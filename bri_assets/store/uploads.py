@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 
+#: The time of arrival tells the attempts of a store that was made anew from those that Dagster still remembers.
+_ATTEMPT_ID = "upload_id || ':' || attempts || ':' || epoch_us(created_at)"
+
+
 @dataclass(frozen=True)
 class NewUpload:
     """A file that was looked at.
@@ -65,12 +69,16 @@ class ClaimResult(StrEnum):
 
 @dataclass(frozen=True)
 class Claim:
-    """Who may run: on ``INGEST`` the caller, who then runs attempt number ``attempt`` of ``video_id``."""
+    """Who may run: on ``INGEST`` the caller, who then runs attempt number ``attempt`` of ``video_id``.
+
+    ``attempt_id`` names the attempt for ever: not even in a store that was made anew does it mean another one.
+    """
 
     result: ClaimResult
     upload_id: str
     video_id: str
     attempt: int
+    attempt_id: str
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ class PendingUpload:
 
     upload_id: str
     video_id: str
-    attempt: int
+    attempt_id: str
     priority: int
     requested_by: str
     run_id: str | None
@@ -104,7 +112,7 @@ def claim(
     if video_id is None:
         raise ValueError("an upload without a video id cannot be claimed")
     result = _result(connection, video_id)
-    attempt = _upsert(
+    attempt, attempt_id = _upsert(
         connection,
         upload,
         {
@@ -120,7 +128,7 @@ def claim(
         who,
     )
     _audit(connection, f"upload.{'accepted' if result is ClaimResult.INGEST else 'repeated'}", upload, who, video_id)
-    return Claim(result, upload.upload_id, video_id, attempt)
+    return Claim(result, upload.upload_id, video_id, attempt, attempt_id)
 
 
 def quarantine(
@@ -181,9 +189,9 @@ def set_run(connection: duckdb.DuckDBPyConnection, upload_id: str, run_id: str) 
 def pending(connection: duckdb.DuckDBPyConnection) -> list[PendingUpload]:
     """Uploads that are being ingested, the most urgent and then the oldest first."""
     found = connection.execute(
-        """SELECT upload_id, video_id, attempts, priority, requested_by, run_id,
+        f"""SELECT upload_id, video_id, {_ATTEMPT_ID}, priority, requested_by, run_id,
                   epoch(now()) - epoch(updated_at)
-           FROM uploads WHERE state = 'ingesting' AND attempts > 0 ORDER BY priority DESC, updated_at, upload_id"""
+           FROM uploads WHERE state = 'ingesting' AND attempts > 0 ORDER BY priority DESC, updated_at, upload_id"""  # noqa: S608 - our own text
     ).fetchall()
     return [PendingUpload(*row) for row in found]
 
@@ -213,9 +221,9 @@ def _result(connection: duckdb.DuckDBPyConnection, video_id: str) -> ClaimResult
 
 def _upsert(
     connection: duckdb.DuckDBPyConnection, upload: NewUpload, values: dict[str, str | int | None], who: str
-) -> int:
-    attempts = connection.execute(
-        """INSERT INTO uploads
+) -> tuple[int, str]:
+    attempt = connection.execute(
+        f"""INSERT INTO uploads
            VALUES ($upload_id, $path, $filename, $signature, $size_bytes, $sha256, $video_id, $state, $code, $reason,
                    $tries, $priority, $requested_by, $run_id, now(), $who, now(), $who)
            ON CONFLICT (upload_id) DO UPDATE SET
@@ -224,7 +232,7 @@ def _upsert(
                attempts = attempts + excluded.attempts, priority = excluded.priority,
                requested_by = excluded.requested_by, run_id = coalesce(excluded.run_id, run_id),
                updated_at = excluded.updated_at, updated_by = excluded.updated_by
-           RETURNING attempts""",
+           RETURNING attempts, {_ATTEMPT_ID}""",  # noqa: S608 - our own text
         {
             "upload_id": upload.upload_id,
             "path": upload.path,
@@ -236,9 +244,9 @@ def _upsert(
             **values,
         },
     ).fetchone()
-    if attempts is None:
+    if attempt is None:
         raise AssertionError("INSERT … RETURNING returned no row")
-    return int(attempts[0])
+    return int(attempt[0]), str(attempt[1])
 
 
 def _audit(connection: duckdb.DuckDBPyConnection, action: str, upload: NewUpload, who: str, outcome: str) -> None:

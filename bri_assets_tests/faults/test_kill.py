@@ -90,8 +90,9 @@ def test_an_ingest_that_is_killed_is_told_and_done_again(
     assert (row["state"], row["version"], row["frames"], row["captions"]) == ("committed", 1, 3, 3)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_ingest_that_is_interrupted_says_so_and_can_be_done_again(
-    light_variables: dict[str, str], tmp_path: Path
+    number: signal.Signals, light_variables: dict[str, str], tmp_path: Path
 ) -> None:
     clip = make_clip(tmp_path / "clip.mp4", seconds=5)
     bri = Bri(tmp_path / "data", light_variables)
@@ -100,11 +101,11 @@ def test_an_ingest_that_is_interrupted_says_so_and_can_be_done_again(
     for line in process.stdout:
         if "detections …" in line:
             break
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     process.stdout.read()
     assert process.wait() != 0
     (row,) = bri.store.status()
     assert row["state"] == "failed"
-    assert row["reason"]
+    assert "stopped" in row["reason"]
     assert "committed" in bri("ingest", clip)
     assert bri.store.status()[0]["attempts"] == 2

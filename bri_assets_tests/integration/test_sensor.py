@@ -18,7 +18,7 @@ import pytest
 from bri_assets.definitions import build_defs, build_resources
 from bri_assets.intake import Intake, examine
 from bri_assets.processes import PROCESS_TAG, name_of
-from bri_assets.runs import ATTEMPT_TAG, attempt_of, tags
+from bri_assets.runs import ATTEMPT_TAG, tags
 from bri_assets.sensors.uploads import Examiner, intake_tick
 from bri_assets_tests.clips import cut, make_clip, make_text
 from bri_assets_tests.pipeline import Pipeline, pipeline
@@ -55,7 +55,7 @@ def test_a_dropped_video_gets_a_partition_and_one_run(made: Pipeline) -> None:
     assert (row["state"], row["attempts"]) == ("ingesting", 1)
     assert request.partition_key == row["video_id"]
     assert made.instance.get_dynamic_partitions("videos") == [row["video_id"]]
-    assert request.run_key == attempt_of(row["upload_id"], 1)
+    assert str(request.run_key).startswith(f"{row['upload_id']}:1:")
 
 
 def test_what_is_no_video_gets_a_reason_and_no_partition_and_is_not_looked_at_again(made: Pipeline) -> None:
@@ -120,6 +120,20 @@ def test_a_crash_between_partition_and_run_is_picked_up_by_the_next_tick(made: P
         build_defs(made.settings).resolve_job_def("ingest"), tags={ATTEMPT_TAG: str(first[0])}
     )
     assert keys(tick(made)) == []
+
+
+def test_runs_of_a_store_that_was_lost_are_not_taken_for_those_of_a_new_one(made: Pipeline) -> None:
+    make_clip(made.settings.uploads_dir / "clip.mp4", seconds=1)
+    (first,) = keys(tick(made))
+    made.instance.create_run_for_job(
+        build_defs(made.settings).resolve_job_def("ingest"),
+        tags={ATTEMPT_TAG: str(first)},
+        status=dg.DagsterRunStatus.SUCCESS,
+    )
+    made.settings.store_path.unlink()
+    (second,) = keys(tick(made))
+    assert first != second
+    assert made.store.status()[0]["state"] == "ingesting"
 
 
 def test_a_run_that_failed_is_told_and_not_tried_for_ever(made: Pipeline) -> None:
