@@ -21,15 +21,8 @@ setup: .venv/.installed ## virtual environment with everything, pinned by constr
 demo: setup ## fetch the models, ingest the sample clip, show what was found
 	$(BIN)/bri demo
 
-# Where BLIP cannot be had the UI's pipeline says so and captions from the detector; set BRI_CAPTIONER to decide.
-ui: export BRI_CAPTIONER ?= auto
-ui: export BRI_HOME := $(abspath $(or $(BRI_HOME),data))
-ui: export DAGSTER_HOME := $(abspath $(or $(DAGSTER_HOME),$(BRI_HOME)/dagster))
-ui: setup ## Dagster's UI and daemon on loopback; files dropped into $BRI_HOME/uploads are ingested
-	$(BIN)/bri init
-	$(BIN)/bri models pull
-	@echo "The UI is at http://127.0.0.1:$(PORT); drop videos into $(BRI_HOME)/uploads; stop with Ctrl-C."
-	exec $(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port $(PORT)
+ui: setup ## Dagster's UI and daemon on loopback; files dropped into data/uploads are ingested
+	exec $(BIN)/bri ui --port $(PORT)
 
 # Two workers on two cores; a thread each, for more of PyTorch's would wait for each other longer than they work.
 test: setup ## every test, with real models

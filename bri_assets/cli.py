@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,12 +17,12 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.console import Console
-from rich.markup import escape
 
-from bri_assets.display import at, print_status, print_video
+from bri_assets.display import at, plain, print_status, print_video
 from bri_assets.errors import BriError, WeightsMissing
 from bri_assets.home import prepare
 from bri_assets.intake import scan
+from bri_assets.interrupts import noticed
 from bri_assets.models.pull import pull_captioner, pull_detector, pull_transcriber
 from bri_assets.session import Session
 from bri_assets.settings import Settings
@@ -42,12 +44,12 @@ def main() -> None:
     try:
         app()
     except BriError as error:
-        errors.print(f"[red]bri:[/] {escape(str(error))}", soft_wrap=True)
+        errors.print(f"[red]bri:[/] {plain(str(error))}", soft_wrap=True)
         raise SystemExit(1) from error
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(["BRI", *map(str, problem["loc"])]).upper()
-            errors.print(f"[red]bri:[/] {name}: {escape(problem['msg'])}", soft_wrap=True)
+            errors.print(f"[red]bri:[/] {name}: {plain(problem['msg'])}", soft_wrap=True)
         raise SystemExit(2) from error
 
 
@@ -71,8 +73,7 @@ def ingest(
     if not paths:
         raise typer.BadParameter("there is no file in the folders named")
     session.require_weights()
-    if not _ingest_all(session, paths, copy):
-        raise typer.Exit(1)
+    _ingest_all(session, paths, copy)
 
 
 @app.command()
@@ -127,17 +128,47 @@ def demo(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)] = Pa
     session.console.rule("models")
     _pull(session)
     session.console.rule("ingest")
-    if not _ingest_all(session, [file], copy=False):
-        raise typer.Exit(1)
+    _ingest_all(session, [file], copy=False)
     session.console.rule("what was found")
     print_video(session.console, session.store.video(file.name), session.settings.home)
     session.console.print(f"store in {session.settings.store_path}", soft_wrap=True)
     session.console.print("Open the UI with `make ui`; look again with `bri show tour`, `bri status`.")
 
 
+@app.command()
+def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI, on loopback.")] = 3000) -> None:
+    """Dagster's UI and daemon; files dropped into uploads/ are ingested. Captions fall back on the detector."""
+    os.environ.setdefault("BRI_CAPTIONER", "auto")
+    session = _session()
+    _require_free(port)
+    _pull(session)
+    session.store.status()
+    session.console.print(f"The UI is at http://127.0.0.1:{port}; stop it with Ctrl-C.", soft_wrap=True)
+    session.console.print(f"Drop videos into {session.settings.uploads_dir}", soft_wrap=True)
+    workspace = Path("workspace.yaml")
+    what = ["--workspace", str(workspace)] if workspace.exists() else ["--module-name", "bri_assets.definitions"]
+    command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port), *what]
+    os.execv(sys.executable, command)  # noqa: S606 - our own words
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            message = f"port {port} cannot be used ({error.strerror}): does a UI run already? Or take another one."
+            raise typer.BadParameter(message, param_hint="--port") from error
+
+
 def _session() -> Session:
     settings = Settings()
     prepare(settings)
+    if not settings.store_path.exists() and any(settings.staged_dir.iterdir()):
+        remedy = "restore a backup, or ingest the videos again (docs/runbooks/store-refuses.md)"
+        Console(stderr=True).print(
+            f"[yellow]bri:[/] there is no store, but videos were staged: a new one is made; {remedy}"
+        )
     return Session(settings, Console())
 
 
@@ -145,27 +176,38 @@ def _expanded(path: Path) -> list[Path]:
     return list(scan(Path(os.path.abspath(path)))) if path.is_dir() else [Path(os.path.abspath(path))]
 
 
-def _ingest_all(session: Session, paths: list[Path], copy: bool) -> bool:
-    """Ingest each; one that is refused or fails never stops the others."""
-    failed = []
-    for path in map(Path, map(os.path.abspath, paths)):
-        try:
-            if not session.ingest(session.copy_in(path) if copy else path):
+def _ingest_all(session: Session, paths: list[Path], copy: bool) -> None:
+    """Ingest each; one that is refused or fails never stops the others, and a signal stops all that were not begun.
+
+    Raises:
+        typer.Exit: 1 where one is not committed, 130 where somebody asked to stop.
+    """
+    todo, failed = [Path(os.path.abspath(path)) for path in paths], list[Path]()
+    with noticed() as asked_to_stop:
+        while todo and not asked_to_stop():
+            path = todo.pop(0)
+            try:
+                if not session.ingest(session.copy_in(path) if copy else path):
+                    failed.append(path)
+            except (BriError, OSError) as error:
+                session.console.print(f"  [red]failed:[/] {plain(str(error))}", soft_wrap=True)
                 failed.append(path)
-        except (BriError, OSError) as error:
-            session.console.print(f"  [red]failed:[/] {escape(str(error))}", soft_wrap=True)
-            failed.append(path)
+        stopped = asked_to_stop()
+    for what, which in (("not committed", failed), ("not begun", todo)):
+        if which:
+            names = plain(", ".join(path.name for path in which))
+            session.console.print(f"[red]{len(which)} of {len(paths)} {what}:[/] {names}", soft_wrap=True)
+    if stopped:
+        raise typer.Exit(130)
     if failed:
-        names = ", ".join(path.name for path in failed)
-        session.console.print(f"[red]{len(failed)} of {len(paths)} not committed:[/] {escape(names)}", soft_wrap=True)
-    return not failed
+        raise typer.Exit(1)
 
 
 def _pull(session: Session) -> None:
     settings = session.settings
 
     def say(text: str) -> None:
-        session.console.print(escape(text), soft_wrap=True)
+        session.console.print(plain(text), soft_wrap=True)
 
     pull_detector(settings.detector_model, settings.weights_dir, say)
     pull_transcriber(settings.transcriber_model, settings.weights_dir, say)
@@ -173,10 +215,9 @@ def _pull(session: Session) -> None:
         return
     try:
         pull_captioner(settings.captioner_model, settings.weights_dir, say)
-    except WeightsMissing as error:
+    except WeightsMissing:
         if settings.captioner == "blip":
             raise
-        say(str(error))
         session.console.print(
             "[yellow]BLIP cannot be had here: captions will be sentences made of what the detector sees"
             " (captioner `objects`), and the lineage says so.[/]"

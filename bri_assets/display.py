@@ -18,9 +18,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["at", "following", "print_status", "print_video"]
+__all__ = ["at", "following", "plain", "print_status", "print_video"]
 
 _POLL_S = 0.5
+
+
+def plain(text: str) -> str:
+    """Text of others (a file's name, a model's words) for rich: no markup, and no character that moves a terminal."""
+    return escape("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
 
 
 def print_status(console: Console, uploads: list[dict[str, Any]]) -> None:
@@ -28,12 +33,12 @@ def print_status(console: Console, uploads: list[dict[str, Any]]) -> None:
     table = Table("upload", "state", "what is committed")
     for row in uploads:
         colour = {"committed": "green", "ingesting": "yellow"}.get(row["state"], "red")
-        upload = f"{escape(row['filename'])}\n[dim]{row['video_id'] or ''}[/]"
+        upload = f"{plain(row['filename'])}\n[dim]{row['video_id'] or ''}[/]"
         table.add_row(upload, f"[{colour}]{row['state']}[/]", _committed(row))
     console.print(table)
     for row in uploads:
         if row["reason"]:
-            console.print(f"[red]{escape(row['filename'])}[/] {row['state']}: {escape(row['reason'])}", soft_wrap=True)
+            console.print(f"[red]{plain(row['filename'])}[/] {row['state']}: {plain(row['reason'])}", soft_wrap=True)
 
 
 def print_video(console: Console, found: dict[str, Any], home: Path) -> None:
@@ -46,7 +51,7 @@ def print_video(console: Console, found: dict[str, Any], home: Path) -> None:
     """
     video = found["video"]
     console.print(
-        f"[bold]{escape(video['filename'])}[/]  {video['duration_s']:.1f} s, {video['width']}x{video['height']},"
+        f"[bold]{plain(video['filename'])}[/]  {video['duration_s']:.1f} s, {video['width']}x{video['height']},"
         f" {video['fps']:.3g} fps, {'with' if video['has_audio'] else 'without'} sound"
     )
     console.print(
@@ -59,12 +64,12 @@ def print_video(console: Console, found: dict[str, Any], home: Path) -> None:
     for frame in found["frames"]:
         objects, words = _objects(found, frame["frame_index"]), _words(found, frame, said)
         caption = captions_by_frame[frame["frame_index"]]
-        table.add_row(f"{frame['timestamp_s']:.1f} s", escape(caption), escape(objects), escape(words))
+        table.add_row(f"{frame['timestamp_s']:.1f} s", plain(caption), plain(objects), plain(words))
     console.print(table)
     captions = next(row for row in found["lineage"] if row["table_name"] == "captions")
     console.print(f"captions by {captions['tool']} {captions['tool_version']} ({captions['model']})")
     if found["frames"]:
-        console.print(f"images in {escape(str((home / found['frames'][0]['image_path']).parent))}", soft_wrap=True)
+        console.print(f"images in {plain(str((home / found['frames'][0]['image_path']).parent))}", soft_wrap=True)
 
 
 def at(found: dict[str, Any], at_s: float) -> dict[str, Any]:
@@ -118,7 +123,9 @@ def _follow(console: Console, instance: dg.DagsterInstance, tags: dict[str, str]
 
 def _line(entry: dg.EventLogEntry) -> str | None:
     if not entry.is_dagster_event:
-        return f"    {escape(entry.user_message)}"
+        if entry.user_message.startswith("Dependencies for step"):
+            return None  # that a step did not run follows from the one that failed
+        return f"    {plain(entry.user_message)}"
     event = entry.get_dagster_event()
     if event.event_type is DagsterEventType.STEP_START:
         return f"  [cyan]{event.step_key}[/] …"

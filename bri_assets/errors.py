@@ -15,7 +15,7 @@ __all__ = [
     "CommitRefused",
     "CommitUnverified",
     "ImageDamaged",
-    "IngestFailed",
+    "InstanceUnusable",
     "ModelFailed",
     "RowsInvalid",
     "StagedDamaged",
@@ -154,8 +154,8 @@ class VideoNotFound(BriError):
     """No such committed video."""
 
 
-class IngestFailed(BriError):
-    """An ingest run ended without a committed version."""
+class InstanceUnusable(BriError):
+    """Dagster cannot open its instance: its configuration is wrong, or its folder cannot be used."""
 
 
 class CommitRefused(BriError):
@@ -169,7 +169,7 @@ class CommitRefused(BriError):
     def __init__(self, video_id: str, failed: dict[str, list[dict[str, Any]]]) -> None:
         super().__init__(
             video_id,
-            f"the commit was refused by {', '.join(failed)}; the store is unchanged",
+            f"the commit was refused by {', '.join(failed)}; the store is unchanged.",
             "See the check 'proofs' of committed_video for the offending rows, rematerialize the asset they name.",
         )
         self.failed = failed

@@ -33,11 +33,12 @@ CLAIM_S = 120.0
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """How a run ended: its id, whether it succeeded, and the reason for a person if it did not."""
+    """How a run ended: its id, whether it succeeded, and if not a code (`run_failed`, `stopped`) and the reason."""
 
     run_id: str
     success: bool
-    reason: str | None
+    code: str = ""
+    reason: str = ""
 
 
 def tags(claim: Claim) -> dict[str, str]:
@@ -59,7 +60,7 @@ def outcome_of(instance: dg.DagsterInstance, run_id: str) -> RunOutcome:
     """How a run that has ended ended."""
     run = instance.get_run_by_id(run_id)
     success = run is not None and run.status is DagsterRunStatus.SUCCESS
-    return RunOutcome(run_id, success, None if success else _reason(instance, run_id))
+    return RunOutcome(run_id, success) if success else _failure(instance, run_id)
 
 
 def settle(instance: dg.DagsterInstance, store: Store, pending: PendingUpload) -> bool:
@@ -76,24 +77,29 @@ def settle(instance: dg.DagsterInstance, store: Store, pending: PendingUpload) -
         run = instance.get_run_by_id(run.run_id) or run
     if run.is_finished:
         outcome = outcome_of(instance, run.run_id)
+        code = outcome.code or "run_failed"
         reason = outcome.reason or "The run ended without committing the video: it ran only some of the assets."
-        store.mark_failed(pending.video_id, run_id=run.run_id, channel="runs", code="run_failed", reason=reason)
+        store.mark_failed(pending.video_id, run_id=run.run_id, channel="runs", code=code, reason=reason)
     elif pending.run_id is None:
         store.set_run(pending.upload_id, run.run_id)
     return False
 
 
-def _reason(instance: dg.DagsterInstance, run_id: str) -> str:
+def _failure(instance: dg.DagsterInstance, run_id: str) -> RunOutcome:
     for entry in instance.all_logs(run_id, of_type=DagsterEventType.STEP_FAILURE):
         event = entry.get_dagster_event()
         data = event.step_failure_data
-        said = data.user_failure_data.description if data.user_failure_data else None
         if data.error is not None and data.error.cls_name == DagsterExecutionInterruptedError.__name__:
-            said = "The run was stopped from outside while it did this."
+            return RunOutcome(
+                run_id, False, "stopped", f"{event.step_key}: somebody stopped it. Ingest the file again."
+            )
+        said = data.user_failure_data.description if data.user_failure_data else None
         if said is None and data.error is not None:
             # What Dagster wraps is what happened; its own words say only where.
             said = (data.error.cause or data.error).message.strip()
-        return f"{event.step_key}: {said or event.message}"
+        return RunOutcome(run_id, False, "run_failed", f"{event.step_key}: {said or event.message}")
     for entry in instance.all_logs(run_id, of_type={DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED}):
-        return entry.message or entry.get_dagster_event().message or "The run failed."
-    return "The run did not finish."
+        said = (entry.message or entry.get_dagster_event().message or "The run failed.").strip()
+        what = f"{said} No step said why: its process was killed, or ran out of memory. Ingest the file again."
+        return RunOutcome(run_id, False, "run_failed", what)
+    return RunOutcome(run_id, False, "run_failed", "The run did not finish. Ingest the file again.")

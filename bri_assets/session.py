@@ -14,11 +14,12 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+from dagster import DagsterError
 from rich.console import Console
-from rich.markup import escape
+from yaml import YAMLError
 
-from bri_assets.display import following
-from bri_assets.errors import UploadChanged
+from bri_assets.display import following, plain
+from bri_assets.errors import InstanceUnusable, UploadChanged
 from bri_assets.files import sha256_file, storing
 from bri_assets.intake import Admission, Examined, Intake, examine, is_settled
 from bri_assets.models.weights import locate_captioner, locate_detector, locate_transcriber
@@ -47,8 +48,16 @@ class Session:
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:
-        """Dagster's instance of DAGSTER_HOME, the one that the UI shows."""
-        return dg.DagsterInstance.get()
+        """Dagster's instance of DAGSTER_HOME, the one that the UI shows.
+
+        Raises:
+            InstanceUnusable: its configuration cannot be read.
+        """
+        try:
+            return dg.DagsterInstance.get()
+        except (DagsterError, YAMLError) as error:
+            home = os.environ.get("DAGSTER_HOME", "")
+            raise InstanceUnusable(home, f"Dagster cannot use it: {error}.", "Mend its dagster.yaml.") from error
 
     @cached_property
     def store(self) -> Store:
@@ -80,17 +89,19 @@ class Session:
 
         Raises:
             StoreBusy, StorageFailed: as the store does.
+            StoreDamaged: the video is committed, but no longer what it was when it was.
             KeyboardInterrupt: somebody stopped it; the upload is marked as failed.
         """
-        self.console.print(f"[bold]{escape(path.name)}[/]")
+        self.console.print(f"[bold]{plain(path.name)}[/]")
         admission = self._admit(path)
         while admission.claim is not None and admission.claim.result is ClaimResult.INGESTING:
             self._wait_for(admission.claim)
             admission = self._admit(path)
         if admission.claim is None:
-            self.console.print(f"  [red]refused:[/] {escape(str(admission.refusal))}", soft_wrap=True)
+            self.console.print(f"  [red]refused:[/] {plain(str(admission.refusal))}", soft_wrap=True)
             return False
         if admission.claim.result is ClaimResult.COMMITTED:
+            self.store.verify(admission.claim.video_id)
             self.console.print(f"  committed already as {admission.claim.video_id}")
             return True
         return self._run(admission.claim)
@@ -128,7 +139,7 @@ class Session:
                 try:
                     return examine(path)
                 except UploadChanged as error:
-                    self.console.print(f"  {escape(error.what)}", soft_wrap=True)
+                    self.console.print(f"  {plain(error.what)}", soft_wrap=True)
             elif not told:
                 told = True
                 self.console.print("  is still being written; waiting until it is left alone")
@@ -149,9 +160,10 @@ class Session:
         if outcome.success:
             self.console.print(f"  [green]committed[/] as {claim.video_id}")
             return True
-        reason = outcome.reason or "The run failed."
-        self.store.mark_failed(claim.video_id, run_id=outcome.run_id, channel="cli", code="run_failed", reason=reason)
-        self.console.print(f"  [red]failed:[/] {escape(reason)}", soft_wrap=True)
+        self.store.mark_failed(
+            claim.video_id, run_id=outcome.run_id, channel="cli", code=outcome.code, reason=outcome.reason
+        )
+        self.console.print(f"  [red]failed:[/] {plain(outcome.reason)}", soft_wrap=True)
         return False
 
     def _wait_for(self, claim: Claim) -> None:

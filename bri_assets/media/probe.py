@@ -137,7 +137,8 @@ def _refuse_cut_off(path: Path, container: InputContainer, stream: VideoStream, 
         found, tolerance = max(end, end + timeline.zero), max(Fraction(1), promised / 50)
     else:
         return
-    if promised - found > tolerance:
+    # A second is much of a short video: of those, a tenth may be missing.
+    if promised - found > min(tolerance, max(promised / 10, Fraction(1, 10))):
         raise UploadRefused(
             path,
             f"the video is cut off: it ends at second {float(found):.1f}, but its header promises"

@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import duckdb
 import pandas as pd
 
-from bri_assets.errors import CommitRefused, CommitUnverified
+from bri_assets.errors import CommitRefused, CommitUnverified, StoreDamaged
 from bri_assets.schemas import VERSIONED_TABLES
 from bri_assets.staging import Bundle
 from bri_assets.store import audit, rows, uploads
 from bri_assets.store.connection import transaction
 from bri_assets.store.proofs import ProofResult, prove
 
-__all__ = ["CommitRequest", "CommittedVersion", "commit"]
+__all__ = ["CommitRequest", "CommittedVersion", "commit", "require_committed"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,31 @@ def commit(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> Com
     if known is None:
         _verify(connection.cursor(), request, committed)
     return committed
+
+
+def require_committed(connection: duckdb.DuckDBPyConnection, video_id: str) -> None:
+    """See that the rows of a video's current version are those that were committed; of no version, nothing is asked.
+
+    Raises:
+        StoreDamaged: rows were changed, added or removed behind the store's back.
+    """
+    lineage = connection.execute(
+        """SELECT c.version_id, l.table_name, l.row_count, l.content_sha256
+           FROM current_versions c JOIN lineage l USING (version_id) WHERE c.video_id = ?""",
+        [video_id],
+    ).fetchall()
+    if not lineage:
+        return
+    back = rows.read_back(connection, video_id, lineage[0][0]).to_pylist()
+    held = {row["table_name"]: (row["row_count"], row["content_sha256"]) for row in back}
+    # The facts of the file follow the newest version, so an older one's may differ.
+    wrong = [name for _, name, *said in lineage if name != "source_video" and held[name] != tuple(said)]
+    if wrong:
+        raise StoreDamaged(
+            video_id,
+            f"the rows in {', '.join(wrong)} are not those that were committed: somebody changed the database by hand.",
+            "Materialize those assets and committed_video of this partition again, or restore a backup.",
+        )
 
 
 def _committed_before(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion | None:

@@ -60,6 +60,8 @@ class StoreFile:
                 migrations.require_current(connection, self.path)
                 connection.execute("SET TimeZone = 'UTC'")
                 yield connection
+            except (duckdb.IOException, duckdb.FatalException, duckdb.InternalException) as error:
+                raise self._broken(error) from error
             finally:
                 connection.close()
 
@@ -102,7 +104,7 @@ class StoreFile:
                 return duckdb.connect(str(self.path), config=_CONFIG)
             except duckdb.IOException as error:
                 # Somebody opened the file without our lock (the DuckDB shell, a notebook): wait for them too.
-                if "lock" not in str(error):
+                if "Could not set lock" not in str(error):
                     raise self._damaged(error) from error
                 if time.monotonic() > deadline:
                     raise self._busy() from error
@@ -117,9 +119,18 @@ class StoreFile:
             "Find it with `fuser` on that file (a shell or notebook that has it open?), or raise BRI_STORE_WAIT_S.",
         )
 
+    def _broken(self, error: Exception) -> StorageFailed | StoreDamaged:
+        """What DuckDB says when it can no longer read or write: of a full disk, or of a damaged file."""
+        if "No space left" in str(error):
+            remedy = "Make room on that disk; the transaction was rolled back, so ingest again."
+            return StorageFailed(self.path, f"cannot be written: {error}.", remedy)
+        return self._damaged(error)
+
     def _damaged(self, error: Exception) -> StoreDamaged:
         return StoreDamaged(
-            self.path, f"cannot be opened as a database: {error}.", "Keep the file for a look, restore a backup."
+            self.path,
+            f"cannot be used as a database: {error}.",
+            "Keep the file for a look, and restore a backup (docs/runbooks/store-refuses.md).",
         )
 
 

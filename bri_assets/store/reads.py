@@ -19,6 +19,7 @@ FROM uploads u
 LEFT JOIN videos v ON v.video_id = u.video_id
 LEFT JOIN current_versions c ON c.video_id = u.video_id AND v.deleted_at IS NULL
 LEFT JOIN video_versions n ON n.version_id = c.version_id
+QUALIFY u.state IN ('committed', 'ingesting') OR u.updated_at = max(u.updated_at) OVER (PARTITION BY u.path)
 ORDER BY u.created_at, u.upload_id
 """
 
@@ -33,7 +34,11 @@ _TABLES = {
 
 
 def status(connection: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
-    """Every upload, oldest first, with the counts of the version that is shown (None where there is none)."""
+    """Every upload, oldest first, with the counts of the version that is shown (None where there is none).
+
+    Of a path that was refused or failed and has other content since, only what it holds now counts; what it was stands
+    in the audit log.
+    """
     return _records(connection.execute(_STATUS))
 
 

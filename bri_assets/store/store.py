@@ -15,10 +15,11 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from bri_assets.errors import StoreDamaged
 from bri_assets.files import sha256_file
 from bri_assets.staging import Bundle, StagingArea
 from bri_assets.store import audit, migrations, reads, uploads
-from bri_assets.store.commit import CommitRequest, CommittedVersion, commit
+from bri_assets.store.commit import CommitRequest, CommittedVersion, commit, require_committed
 from bri_assets.store.connection import StoreFile, transaction
 from bri_assets.store.uploads import Claim, NewUpload, PendingUpload
 
@@ -103,9 +104,28 @@ class Store:
 
         Raises:
             VideoNotFound: there is none, or more than one.
+            StoreDamaged: its rows are not those that were committed.
         """
         with self.file.open() as connection:
-            return reads.video(connection, reads.find_video(connection, name))
+            video_id = reads.find_video(connection, name)
+            require_committed(connection, video_id)
+            return reads.video(connection, video_id)
+
+    def verify(self, video_id: str) -> None:
+        """See that a committed video's rows and images are those that were committed.
+
+        Raises:
+            StoreDamaged: they are not; says which, and what to do.
+        """
+        with self.file.open() as connection:
+            require_committed(connection, video_id)
+            frames = reads.video(connection, video_id)["frames"]
+        hashes = self._image_hashes(pd.DataFrame(frames, columns=["frame_index", "image_path"]))
+        wrong = [row["image_path"] for row in frames if hashes.get(row["frame_index"]) != row["image_sha256"]]
+        if wrong:
+            what = f"{len(wrong)} image(s) are missing or were changed, the first is {wrong[0]}."
+            remedy = "Materialize all assets of this partition again: in the UI, or `dagster asset materialize`."
+            raise StoreDamaged(video_id, what, remedy)
 
     def migrate(self) -> None:
         """Bring the store to the newest revision.

@@ -94,18 +94,20 @@ def test_an_ingest_that_is_killed_is_told_and_done_again(
 def test_an_ingest_that_is_interrupted_says_so_and_can_be_done_again(
     number: signal.Signals, light_variables: dict[str, str], tmp_path: Path
 ) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", seconds=5)
+    clip, other = make_clip(tmp_path / "clip.mp4", seconds=5), make_clip(tmp_path / "other.mp4", seconds=1)
     bri = Bri(tmp_path / "data", light_variables)
-    process = bri.start("ingest", clip)
+    process = bri.start("ingest", clip, other)
     assert process.stdout is not None
     for line in process.stdout:
         if "detections …" in line:
             break
     process.send_signal(number)
-    process.stdout.read()
-    assert process.wait() != 0
+    printed = process.stdout.read()
+    assert process.wait() == 130
+    assert "1 of 2 not begun: other.mp4" in printed
     (row,) = bri.store.status()
-    assert row["state"] == "failed"
-    assert "stopped" in row["reason"]
+    # The signal may meet a library that goes on regardless: then the video is whole, and the next is not begun.
+    assert (row["state"], row["code"]) in (("failed", "stopped"), ("committed", None))
+    assert row["state"] == "committed" or "somebody stopped it" in row["reason"]
     assert "committed" in bri("ingest", clip)
-    assert bri.store.status()[0]["attempts"] == 2
+    assert bri.store.status()[0]["state"] == "committed"
