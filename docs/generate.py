@@ -65,7 +65,7 @@ many runs work at the same time. `bri` and `make` take `dagster` in `BRI_HOME` u
 | `PORT` | `3000` | Port of `make ui`, on 127.0.0.1. |
 | `PYTHON` | `python3` | The Python that makes the virtual environment, 3.11 or newer. |
 
-`make` sets `BRI_HOME` to `data` in the checkout unless it is set already. `make ui` and `bri demo` set `BRI_CAPTIONER`
+`bri ui` (`make ui`) and `bri demo` (`make demo`) set `BRI_CAPTIONER`
 to `auto` unless it is set already."""
 
 
