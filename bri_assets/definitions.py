@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from bri_assets.assets import build_assets
-from bri_assets.jobs import build_ingest
+from bri_assets.jobs import build_ingest, executor_of
 from bri_assets.models.blip import BlipCaptioner
 from bri_assets.models.detector import Detector
 from bri_assets.models.transcriber import Transcriber
@@ -50,10 +50,11 @@ def build_defs(settings: Settings, *, resource_overrides: dict[str, Any] | None 
         settings: of the process.
         resource_overrides: resources to put in the place of the settings' own, for tests.
     """
-    ingest = build_ingest(settings.executor)
+    ingest = build_ingest()
     return dg.Definitions(
         assets=build_assets(settings.captioner),
         jobs=[ingest],
+        executor=executor_of(settings.executor),
         sensors=[build_uploads_sensor(ingest)],
         resources=build_resources(settings) | (resource_overrides or {}),
     )

@@ -48,8 +48,9 @@ def test_captions_wait_for_detections_only_where_they_may_need_them(captioner: s
 
 @pytest.mark.parametrize("executor", ["in_process", "multiprocess"])
 def test_the_executor_is_chosen_by_configuration(executor: str) -> None:
-    job = build_defs(Settings(executor=executor)).resolve_job_def("ingest")
-    assert job.executor_def.name == executor
+    built = build_defs(Settings(executor=executor))
+    by_hand = built.resolve_implicit_global_asset_job_def()
+    assert {job.executor_def.name for job in (built.resolve_job_def("ingest"), by_hand)} == {executor}
 
 
 def test_every_check_is_partitioned_and_blocking() -> None:
