@@ -13,20 +13,19 @@ from bri_assets.models.detector import Detector
 from bri_assets.models.transcriber import Transcriber
 from bri_assets.sensors.uploads import build_uploads_sensor
 from bri_assets.settings import Settings
-from bri_assets.staging import StagingArea
-from bri_assets.store import Store, StoreFile
+from bri_assets.store import Store
 
 __all__ = ["build_defs", "build_resources", "defs"]
 
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """What assets and sensors are handed, made from the settings."""
-    staging = StagingArea(settings.staged_dir)
+    store = Store.of(settings)
     weights = {"weights_dir": str(settings.weights_dir), "device": settings.device}
     return {
         "settings": settings,
-        "staging": staging,
-        "store": Store(settings.home, StoreFile(settings.store_path, settings.store_wait_s), staging),
+        "staging": store.staging,
+        "store": store,
         "detector": Detector(
             model=settings.detector_model,
             batch_size=settings.detector_batch_size,

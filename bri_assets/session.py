@@ -26,8 +26,7 @@ from bri_assets.models.weights import locate_captioner, locate_detector, locate_
 from bri_assets.partitions import videos
 from bri_assets.runs import ATTEMPT_TAG, CLAIM_S, settle
 from bri_assets.settings import Settings
-from bri_assets.staging import StagingArea
-from bri_assets.store import Claim, ClaimResult, Store, StoreFile
+from bri_assets.store import Claim, ClaimResult, Store
 
 __all__ = ["Session"]
 
@@ -62,12 +61,7 @@ class Session:
     @cached_property
     def store(self) -> Store:
         """The committed store."""
-        return Store(self.settings.home, StoreFile(self.settings.store_path, self.settings.store_wait_s), self.staging)
-
-    @cached_property
-    def staging(self) -> StagingArea:
-        """The staging area."""
-        return StagingArea(self.settings.staged_dir)
+        return Store.of(self.settings)
 
     def require_weights(self) -> None:
         """Fail before anything is begun where a model that the ingest needs is not on this machine.
@@ -130,7 +124,7 @@ class Session:
         return target
 
     def _admit(self, path: Path) -> Admission:
-        return Intake(self.store, self.staging).admit(self._examine(path), requested_by="cli", priority=1)
+        return Intake(self.store, self.store.staging).admit(self._examine(path), requested_by="cli", priority=1)
 
     def _examine(self, path: Path) -> Examined:
         told = False
@@ -154,8 +148,10 @@ class Session:
             with following(self.console, self.instance, {ATTEMPT_TAG: claim.attempt_id}):
                 outcome = execute(self.instance, claim)
         except BaseException as error:
-            reason = f"The ingest was stopped ({type(error).__name__}). Ingest the file again."
-            self.store.mark_failed(claim.video_id, run_id=None, channel="cli", code="stopped", reason=reason)
+            went_wrong = isinstance(error, Exception)
+            code = "run_failed" if went_wrong else "stopped"
+            reason = str(error) if went_wrong else "Somebody stopped the ingest. Ingest the file again."
+            self.store.mark_failed(claim.video_id, run_id=None, channel="cli", code=code, reason=reason)
             raise
         if outcome.success:
             self.console.print(f"  [green]committed[/] as {claim.video_id}")

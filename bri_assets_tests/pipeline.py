@@ -18,7 +18,7 @@ from bri_assets.intake import Intake, examine
 from bri_assets.jobs import INGEST
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
-from bri_assets.store import Claim, Store, StoreFile
+from bri_assets.store import Claim, Store
 
 __all__ = ["Pipeline", "pipeline"]
 
@@ -40,12 +40,12 @@ class Pipeline:
     @property
     def staging(self) -> StagingArea:
         """The staging area of its home."""
-        return StagingArea(self.settings.staged_dir)
+        return self.store.staging
 
     @property
     def store(self) -> Store:
         """The store of its home."""
-        return Store(self.settings.home, StoreFile(self.settings.store_path, self.settings.store_wait_s), self.staging)
+        return Store.of(self.settings)
 
     def accept(self, path: Path) -> Claim:
         """Take a file in, as `bri ingest` does before it runs anything."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bri_assets.errors import ImageDamaged
 from bri_assets.files import sha256_bytes, write_atomically
 
-__all__ = ["StoredImage", "hash_image", "write_image"]
+__all__ = ["StoredImage", "write_image"]
 
 _DAMAGED = "Remove the file and materialize 'frames' of this video again."
 
@@ -67,15 +67,6 @@ def write_image(image: NDArray[np.uint8], folder: Path, frame_index: int, qualit
         write_atomically(path, content, sync_name=False)
     height, width = image.shape[:2]
     return StoredImage(path, sha256, width, height, _read_back(path, sha256, (height, width)))
-
-
-def hash_image(path: Path) -> str:
-    """Return the SHA-256 of a stored image's bytes, 64 lower-case hex digits.
-
-    Raises:
-        ImageDamaged: it is missing or cannot be read.
-    """
-    return sha256_bytes(_content_of(path))
 
 
 def _encoded(image: NDArray[np.uint8], frame_index: int, quality: int) -> bytes:

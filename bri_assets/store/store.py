@@ -17,6 +17,7 @@ import pandas as pd
 
 from bri_assets.errors import StoreDamaged
 from bri_assets.files import sha256_file
+from bri_assets.settings import Settings
 from bri_assets.staging import Bundle, StagingArea
 from bri_assets.store import audit, migrations, reads, uploads
 from bri_assets.store.commit import CommitRequest, CommittedVersion, commit, require_committed
@@ -42,6 +43,12 @@ class Store:
     home: Path
     file: StoreFile
     staging: StagingArea
+
+    @classmethod
+    def of(cls, settings: Settings) -> Store:
+        """The store of a process's BRI_HOME; opens nothing yet."""
+        file = StoreFile(settings.store_path, settings.store_wait_s)
+        return cls(settings.home, file, StagingArea(settings.staged_dir))
 
     def commit(self, bundle: Bundle, *, run_id: str, channel: str) -> CommittedVersion:
         """Make a bundle the current version of its video: all of its tables or none.
@@ -124,7 +131,9 @@ class Store:
         wrong = [row["image_path"] for row in frames if hashes.get(row["frame_index"]) != row["image_sha256"]]
         if wrong:
             what = f"{len(wrong)} image(s) are missing or were changed, the first is {wrong[0]}."
-            remedy = "Materialize all assets of this partition again: in the UI, or `dagster asset materialize`."
+            remedy = (
+                "Remove what was changed, and materialize all assets of this partition again: in the UI, or `dagster`."
+            )
             raise StoreDamaged(video_id, what, remedy)
 
     def migrate(self) -> None:
