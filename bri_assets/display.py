@@ -5,27 +5,53 @@ What does not belong here: what is read from the store, and exit statuses (``cli
 
 from __future__ import annotations
 
+import json
+import shlex
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import typer
 from dagster import DagsterEventType, RunsFilter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["at", "following", "plain", "print_status", "print_video"]
+from bri_assets.reproduce import Deviation, Machine, Recipe, TableComparison
+
+__all__ = [
+    "at",
+    "following",
+    "plain",
+    "print_comparison",
+    "print_json",
+    "print_recipe",
+    "print_status",
+    "print_video",
+]
 
 _POLL_S = 0.5
+#: Values that are printed of what a run made otherwise; `--json` has all of them.
+_MOST_DEVIATIONS = 40
 
 
 def plain(text: str) -> str:
     """Text of others (a file's name, a model's words) for rich: no markup, and no character that moves a terminal."""
     return escape("".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text))
+
+
+def print_json(value: Any) -> None:
+    """Print a value as JSON on stdout: times in ISO 8601, what JSON does not know as its text."""
+
+    def worded(thing: object) -> str:
+        return thing.isoformat() if isinstance(thing, datetime) else str(thing)
+
+    typer.echo(json.dumps(value, default=worded, ensure_ascii=False, indent=2))
 
 
 def print_status(console: Console, uploads: list[dict[str, Any]]) -> None:
@@ -70,6 +96,65 @@ def print_video(console: Console, found: dict[str, Any], home: Path) -> None:
     console.print(f"captions by {captions['tool']} {captions['tool_version']} ({captions['model']})")
     if found["frames"]:
         console.print(f"images in {plain(str((home / found['frames'][0]['image_path']).parent))}", soft_wrap=True)
+
+
+def print_recipe(console: Console, recipe: Recipe, machine: Machine) -> None:
+    """What makes a version's rows again, what of it is another one on this machine, and what of it is missing."""
+    console.print(f"[bold]{plain(recipe.filename)}[/]  {recipe.video_id}, version {recipe.version}")
+    console.print(f"made of the file with the SHA-256 {recipe.source_sha256}", soft_wrap=True)
+    table = Table("table", "made by", "with", show_lines=True)
+    for step in recipe.steps:
+        made_by = f"{step.tool} {step.tool_version}"
+        if step.model is not None:
+            made_by += f"\n{plain(step.model)}\n[dim]{(step.weights_sha256 or '')[:12]}…[/]"
+        parameters = ", ".join(f"{name} {json.dumps(value)}" for name, value in sorted(step.parameters.items()))
+        table.add_row(step.table, made_by, plain(parameters) or "[dim]nothing that changes rows[/]")
+    console.print(table)
+    console.print("To make the same rows in an empty home:")
+    variables = [f"{name}={shlex.quote(value)}" for name, value in sorted(machine.environment.items())]
+    lines = ['env BRI_HOME="$(mktemp -d)" DAGSTER_HOME=', *variables, shlex.join(machine.command)]
+    console.print(" \\\n  ".join(plain(line) for line in lines), soft_wrap=True, highlight=False)
+    for difference in machine.differences:
+        here = "is not here" if difference.here is None else f"here {difference.here}"
+        told = f"{difference.table}: {difference.what} was {difference.recorded}, {here}"
+        console.print(f"[yellow]differs:[/] {plain(told)}", soft_wrap=True)
+    for gap in recipe.gaps:
+        console.print(f"[yellow]unknown:[/] {plain(gap)}", soft_wrap=True)
+    for problem in machine.problems:
+        console.print(f"[red]missing:[/] {plain(str(problem))}", soft_wrap=True)
+    if not (machine.differences or recipe.gaps or machine.problems):
+        console.print("The file, the weights and the libraries are here as they were then.")
+
+
+def print_comparison(console: Console, tables: Sequence[TableComparison]) -> None:
+    """What a run of the recipe made, held against what is committed, and the verdict."""
+    shown = Table("table", "committed", "made again", "verdict", "largest difference")
+    for table in tables:
+        verdict = "[green]the same to the last bit[/]" if table.identical else "[green]within the tolerances[/]"
+        if not table.reproduced:
+            verdict = f"[red]{len(table.deviations)} difference(s)[/]"
+        if table.images_differing:
+            verdict += f"\n{table.images_differing} image(s) in other bytes"
+        largest = ", ".join(f"{name} {value:.1e}" for name, value in table.largest.items() if value)
+        shown.add_row(table.table, str(table.committed_rows), str(table.rerun_rows), verdict, largest)
+    console.print(shown)
+    deviations = [deviation for table in tables for deviation in table.deviations]
+    for deviation in deviations[:_MOST_DEVIATIONS]:
+        console.print(plain(_deviation(deviation)), soft_wrap=True)
+    if len(deviations) > _MOST_DEVIATIONS:
+        console.print(f"… and {len(deviations) - _MOST_DEVIATIONS} more: see --json")
+    verdict = "[red]Not reproduced.[/]" if deviations else "[green]Reproduced.[/]"
+    console.print(verdict)
+
+
+def _deviation(deviation: Deviation) -> str:
+    key = ", ".join(f"{name} {value}" for name, value in deviation.key.items())
+    sides = [
+        "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
+        for value in (deviation.committed, deviation.rerun)
+    ]
+    allowed = "" if deviation.tolerance is None else f" (allowed: {deviation.tolerance:g})"
+    return f"{deviation.table} {key} {deviation.column}: committed {sides[0]}, made again {sides[1]}{allowed}"
 
 
 def at(found: dict[str, Any], at_s: float) -> dict[str, Any]:

@@ -10,23 +10,38 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "ArchiveDamaged",
     "AudioUnreadable",
+    "BackupDamaged",
     "BriError",
     "CommitRefused",
     "CommitUnverified",
+    "EncryptionFailed",
     "ImageDamaged",
     "InstanceUnusable",
+    "JournalDamaged",
     "ModelFailed",
+    "OwnerFailed",
+    "OwnerGone",
+    "QueryTooSlow",
+    "RerunFailed",
+    "RestoreFailed",
     "RowsInvalid",
+    "SourceMissing",
     "StagedDamaged",
     "StagedMissing",
     "StorageFailed",
+    "StoreBehind",
     "StoreBusy",
     "StoreDamaged",
+    "StoreMissing",
     "StoreOutdated",
     "StoreTooNew",
+    "UpkeepUnfinished",
     "UploadChanged",
     "UploadRefused",
+    "VersionNotFound",
+    "VideoDeleted",
     "VideoNotFound",
     "WeightsDamaged",
     "WeightsMissing",
@@ -59,20 +74,16 @@ class UploadRefused(BriError):
 
     Args:
         code: one word for the kind of refusal: ``missing``, ``unreadable``, ``empty``, ``not_a_video``, ``no_picture``,
-            ``truncated``, ``undecodable``, ``bad_name``. Stable: alerts and tests go by it.
+            ``truncated``, ``undecodable``, ``bad_name``, ``purged``. Stable: alerts and tests go by it.
     """
 
-    def __init__(self, subject: object, what: str, remedy: str = "", *, code: str) -> None:
+    def __init__(self, subject: object, what: str, remedy: str = "", code: str = "refused") -> None:
         super().__init__(subject, what, remedy)
         self.code = code
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle with the keyword argument (Dagster's multiprocess executor sends errors between processes)."""
-        return (_refused, (self.subject, self.what, self.remedy, self.code))
-
-
-def _refused(subject: str, what: str, remedy: str, code: str) -> UploadRefused:
-    return UploadRefused(subject, what, remedy, code=code)
+        """Pickle by the arguments of this class (Dagster's multiprocess executor sends errors between processes)."""
+        return (type(self), (self.subject, self.what, self.remedy, self.code))
 
 
 class UploadChanged(BriError):
@@ -142,6 +153,60 @@ class StoreDamaged(BriError):
     """The database file cannot be opened or contradicts itself."""
 
 
+class StoreBehind(BriError):
+    """The database holds less than was acknowledged: it is an older copy, or it lost commits."""
+
+
+class StoreMissing(BriError):
+    """There is no database file, though one was written to before."""
+
+
+class JournalDamaged(BriError):
+    """A line of the journal is not what was written."""
+
+
+class QueryTooSlow(BriError):
+    """A read took longer than it may and was stopped."""
+
+
+class OwnerGone(BriError):
+    """The process that owns the store went away before it answered.
+
+    Args:
+        untouched: it never got the request; otherwise, whether the work was done has to be looked up.
+    """
+
+    retryable = True
+
+    def __init__(self, subject: object, what: str, remedy: str = "", untouched: bool = False) -> None:
+        super().__init__(subject, what, remedy)
+        self.untouched = untouched
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by the arguments of this class rather than those of its base."""
+        return (type(self), (self.subject, self.what, self.remedy, self.untouched))
+
+
+class OwnerFailed(BriError):
+    """The process that owns the store cannot do what was asked: it met an error that is not one of ours."""
+
+
+class EncryptionFailed(BriError):
+    """A store cannot be encrypted safely here, or does not open with the key that was given, or without one."""
+
+
+class BackupDamaged(BriError):
+    """A backup is not what was made, or cannot be proven; nothing is restored from it."""
+
+
+class RestoreFailed(BriError):
+    """A restore or replay cannot bring back what was committed; the store is as it was."""
+
+
+class ArchiveDamaged(BriError):
+    """The archived rows of a version are not those that were committed."""
+
+
 class StoreOutdated(BriError):
     """The store was made by an older version of the package and needs a migration."""
 
@@ -150,8 +215,22 @@ class StoreTooNew(BriError):
     """The store was made by a newer version of the package than this one."""
 
 
+class UpkeepUnfinished(BriError):
+    """Some of what was due failed; the rest was done. A store that was busy is one of the reasons."""
+
+    retryable = True
+
+
 class VideoNotFound(BriError):
     """No such committed video."""
+
+
+class VersionNotFound(BriError):
+    """The video has no such version, or had none at that time, or its rows are in the archive."""
+
+
+class VideoDeleted(BriError):
+    """The video is deleted, or is being purged, and what was asked needs it not to be."""
 
 
 class InstanceUnusable(BriError):
@@ -181,3 +260,11 @@ class CommitRefused(BriError):
 
 class CommitUnverified(BriError):
     """A commit was acknowledged by the database, but reading it back through a new cursor shows something else."""
+
+
+class SourceMissing(BriError):
+    """The file that a version was made of is not where it was, or no longer holds the same bytes."""
+
+
+class RerunFailed(BriError):
+    """The rows of a version could not be made again: the run of its recipe did not end in a commit."""

@@ -127,7 +127,10 @@ class Intake:
     staging: StagingArea
 
     def admit(self, examined: Examined, *, requested_by: str, priority: int = 0) -> Admission:
-        """Record a file that was looked at, and claim its video unless that is ingested or committed already.
+        """Record a file that was looked at, and claim its video unless that is ingested, committed or deleted already.
+
+        Of a video that was purged, only a person's wish makes a new one; otherwise the file is refused (code
+        ``purged``).
 
         Raises:
             StoreBusy: the store is held by another process.
@@ -139,6 +142,10 @@ class Intake:
             self.store.quarantine(upload, code=refusal.code, reason=reason, requested_by=requested_by)
             return Admission(upload, None, refusal)
         claim = self.store.claim(upload, requested_by=requested_by, priority=priority)
+        if claim.result is ClaimResult.PURGED:
+            return Admission(upload, None, UploadRefused(upload.path, claim.reason or "was purged.", code="purged"))
+        if claim.result is ClaimResult.DELETED:
+            return Admission(upload, claim, None)
         if claim.result is ClaimResult.INGEST or self._lost_its_file(claim.video_id):
             self._accept(upload, claim.video_id)
         return Admission(upload, claim, None)

@@ -81,7 +81,7 @@ def settle(instance: dg.DagsterInstance, store: Store, pending: PendingUpload) -
         reason = outcome.reason or "The run ended without committing the video: it ran only some of the assets."
         store.mark_failed(pending.video_id, run_id=run.run_id, channel="runs", code=code, reason=reason)
     elif pending.run_id is None:
-        store.set_run(pending.upload_id, run.run_id)
+        store.set_run(pending.upload_id, run.run_id, channel=pending.requested_by)
     return False
 
 

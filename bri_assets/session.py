@@ -21,6 +21,7 @@ from yaml import YAMLError
 from bri_assets.display import following, plain
 from bri_assets.errors import InstanceUnusable, UploadChanged
 from bri_assets.files import sha256_file, storing
+from bri_assets.home import prepare
 from bri_assets.intake import Admission, Examined, Intake, examine, is_settled
 from bri_assets.models.weights import locate_captioner, locate_detector, locate_transcriber
 from bri_assets.partitions import videos
@@ -28,7 +29,7 @@ from bri_assets.runs import ATTEMPT_TAG, CLAIM_S, settle
 from bri_assets.settings import Settings
 from bri_assets.store import Claim, ClaimResult, Store
 
-__all__ = ["Session"]
+__all__ = ["Session", "open_session"]
 
 _POLL_S = 1.0
 
@@ -98,6 +99,10 @@ class Session:
             self.store.verify(admission.claim.video_id)
             self.console.print(f"  committed already as {admission.claim.video_id}")
             return True
+        if admission.claim.result is ClaimResult.DELETED:
+            told = f"{admission.claim.video_id} {admission.claim.reason}"
+            self.console.print(f"  [red]not ingested:[/] {plain(told)}", soft_wrap=True)
+            return False
         return self._run(admission.claim)
 
     def copy_in(self, path: Path) -> Path:
@@ -174,3 +179,15 @@ class Session:
                     reason = "It was accepted, but no run was ever started."
                     self.store.mark_failed(upload.video_id, run_id=None, channel="cli", code="abandoned", reason=reason)
             time.sleep(_POLL_S)
+
+
+def open_session() -> Session:
+    """A session of this process: its settings read and its homes made.
+
+    Raises:
+        pydantic.ValidationError: a variable ``BRI_*`` has a wrong value.
+        StorageFailed, InstanceUnusable: a home cannot be made.
+    """
+    settings = Settings()
+    prepare(settings)
+    return Session(settings, Console())

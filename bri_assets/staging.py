@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
+from json.encoder import encode_basestring
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -203,6 +206,22 @@ class StagingArea:
         """
         return Bundle(video_id, {table: self.newest(video_id, table) for table in STAGED_TABLES})
 
+    def bundle_of(self, video_id: str, digests: Mapping[str, str]) -> Bundle:
+        """The bundle whose manifests have these digests, by table, as a commit recorded them.
+
+        Raises:
+            StagedMissing: a manifest is gone.
+            StagedDamaged: a manifest is not the one that was committed.
+        """
+        manifests = {}
+        for table in STAGED_TABLES:
+            name = f"{table}-{digests[table][:12]}.json"
+            manifests[table] = self._read_record(video_id, name, Manifest)
+            if manifests[table].digest != digests[table]:
+                path = self.root / video_id / name
+                raise StagedDamaged(path, "is not the manifest that was committed.", _rematerialize(table))
+        return Bundle(video_id, manifests)
+
     def path(self, manifest: Manifest) -> Path:
         """Where the Parquet file of a manifest lies."""
         return self.root / manifest.video_id / manifest.file
@@ -252,14 +271,36 @@ def content_sha256(spec: TableSpec, rows: Iterable[tuple[Any, ...]]) -> str:
     Canonical is one JSON array a row, in the order of the columns, UTF-8, floats in the shortest form that reads back
     the same (Python's ``repr``): equal for the same values from Parquet, pandas and DuckDB.
     """
+    ordered = sorted(rows, key=_by_key(spec))
+    columns = [_texts(values) for values in zip(*ordered, strict=True)]
+    lines = [f"[{','.join(values)}]" for values in zip(*columns, strict=True)]
+    return sha256_bytes("\n".join(lines).encode())
+
+
+@cache
+def _by_key(spec: TableSpec) -> Callable[[tuple[Any, ...]], Any]:
     names = [column.name for column in spec.columns]
-    positions = [names.index(name) for name in spec.key]
-    ordered = sorted(rows, key=lambda row: tuple(row[position] for position in positions))
-    return sha256_bytes(b"\n".join(_canonical(list(row)) for row in ordered))
+    return itemgetter(*(names.index(name) for name in spec.key))
+
+
+def _texts(values: tuple[Any, ...]) -> Iterable[str]:
+    """A column's values as JSON, each as the encoder would write it; most columns are of one plain type."""
+    kinds = set(map(type, values))
+    if kinds == {float} and all(map(math.isfinite, values)):
+        return map(float.__repr__, values)
+    if kinds == {int}:
+        return map(int.__repr__, values)
+    if kinds == {str}:
+        return map(encode_basestring, values)
+    return map(_ENCODER.encode, values)
+
+
+#: Made once: json.dumps makes one a call when it is given options, which costs as much as the row.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def _canonical(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _parquet(rows: pd.DataFrame) -> bytes:

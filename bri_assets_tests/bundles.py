@@ -5,9 +5,13 @@ Rows are invented because the store must hold for any rows; the files, the stagi
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -15,6 +19,10 @@ from bri_assets.files import sha256_bytes, write_atomically
 from bri_assets.schemas import STAGED_TABLES
 from bri_assets.staging import Bundle, Provenance, StagingArea
 from bri_assets.store import Store, StoreFile
+from bri_assets.store.journal import Journal
+from bri_assets.store.operations import Operations
+
+G = TypeVar("G", bound=Operations)
 
 SOURCE_SHA256 = sha256_bytes(b"the bytes of an upload")
 VIDEO_ID = f"holiday-{SOURCE_SHA256[:12]}"
@@ -24,7 +32,26 @@ Rows = dict[str, list[dict[str, Any]]]
 
 def open_store(home: Path) -> Store:
     """A store of its own in a folder."""
-    return Store(home, StoreFile(home / "store" / "bri.duckdb", wait_s=5), StagingArea(home / "staged"))
+    return operations(Store, home)
+
+
+def operations(group: type[G], home: Path) -> G:
+    """A group of operations on the store of its own in a folder; the store is made when it is not there."""
+    path, staging = home / "store" / "bri.duckdb", StagingArea(home / "staged")
+    journal = Journal(staging.root / "journal.jsonl")
+    if not path.exists() and not journal.path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(_empty_store(), path)
+    return group(home, StoreFile(path, wait_s=5, journal=journal), staging)
+
+
+@cache
+def _empty_store() -> Path:
+    """An empty store, migrated once a process: Alembic takes half a second."""
+    path = Path(tempfile.mkdtemp(prefix="bri-empty-")) / "bri.duckdb"
+    atexit.register(shutil.rmtree, path.parent)
+    with StoreFile(path).open():
+        return path
 
 
 def rows(home: Path, *, frames: int = 4, video_id: str = VIDEO_ID, sha256: str = SOURCE_SHA256) -> Rows:

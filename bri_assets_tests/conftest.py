@@ -20,6 +20,13 @@ for name in [name for name in os.environ if name.startswith(("BRI_", "DAGSTER_")
 os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The size of the fault suite."""
+    group = parser.getgroup("faults")
+    group.addoption("--kills", type=int, help="kill so many processes, and write what was found to docs/faults.md")
+    group.addoption("--kill-seed", type=int, help="seed of the points and moments at which they are killed")
+
+
 @pytest.fixture(scope="session")
 def models_dir() -> Path:
     """The folder of the weights."""

@@ -33,7 +33,8 @@ not only in Python; besides, every DOUBLE is finite, and what is not marked unde
 
 `frames`, `captions`, `transcripts` and `detections` are the four tables of a version: a commit only ever adds
 rows to them, under a new `version_id`, and `current_versions` says which version readers see. Read the
-[views](#views), which follow it."""
+[views](#views), which follow it. The rows of an archived version are in the Parquet files that `archived_tables` names;
+`purges`, `backups` and `audit_log` outlive the videos that they tell of."""
 
 #: What each view is for; its columns are read off the database.
 VIEWS = {
@@ -52,6 +53,42 @@ Every setting is an environment variable, read once when a process starts; an em
 that is out of its limits ends the process with a message that names the variable (`bri`: exit status 2). `BRI_*`
 variables that are not listed are ignored. Processes that share a `BRI_HOME` should share their settings."""
 
+#: The settings in the order of the page; each stands in one group.
+SETTINGS = {
+    "Places": ("home", "models_dir", "backups_dir"),
+    "Uploads and frames": ("settle_s", "intake_budget_s", "intake_batch", "frame_interval_s", "jpeg_quality"),
+    "Models": (
+        "device",
+        "captioner",
+        "captioner_model",
+        "captioner_batch_size",
+        "captioner_max_tokens",
+        "detector_model",
+        "detector_batch_size",
+        "detector_threshold",
+        "transcriber_model",
+        "transcriber_language",
+        "transcriber_chunk_s",
+    ),
+    "Runs and the store": (
+        "executor",
+        "retries",
+        "store_wait_s",
+        "read_timeout_s",
+        "read_cursors",
+        "encryption_key",
+    ),
+    "Upkeep": (
+        "backup_cron",
+        "backup_keep",
+        "upkeep_cron",
+        "archive_after_days",
+        "purge_after_days",
+        "orphan_after_hours",
+        "drill_cron",
+    ),
+}
+
 CONFIGURATION_END = """## Dagster's own
 
 `DAGSTER_HOME` is the folder of Dagster's instance: runs, events and `dagster.yaml`, which says among other things how
@@ -62,11 +99,16 @@ many runs work at the same time. `bri` and `make` take `dagster` in `BRI_HOME` u
 
 | variable | default | meaning |
 |---|---|---|
+| `KILLS` | `1000` | Processes that `make faults` kills. |
 | `PORT` | `3000` | Port of `make ui`, on 127.0.0.1. |
 | `PYTHON` | `python3` | The Python that makes the virtual environment, 3.11 or newer. |
+| `SEED` | | Seed of the kills of `make faults`, to repeat a run. |
 
 `bri ui` (`make ui`) and `bri demo` (`make demo`) set `BRI_CAPTIONER`
 to `auto` unless it is set already."""
+
+
+_SETTING = ("variable", "type", "default", "limits", "meaning")
 
 
 def main() -> int:
@@ -95,19 +137,20 @@ def schema_page() -> str:
 
 def configuration_page() -> str:
     """Every setting, as Markdown."""
-    header = ("variable", "type", "default", "limits", "meaning")
-    rows = [
-        (
-            f"`BRI_{name.upper()}`",
-            _type(field.annotation),
-            _default(field),
-            _limits(field),
-            field.description or "",
-        )
-        for name, field in Settings.model_fields.items()
+    fields = Settings.model_fields
+    grouped = [name for names in SETTINGS.values() for name in names]
+    if sorted(grouped) != sorted(fields):
+        raise ValueError(f"each setting belongs into one group: {set(grouped) ^ set(fields) or grouped}")
+    settings = [
+        f"## {title}\n\n" + _markdown(_SETTING, [_setting_row(name, fields[name]) for name in names])
+        for title, names in SETTINGS.items()
     ]
-    settings = f"## Settings\n\n{_markdown(header, rows)}"
-    return "\n\n".join([MADE, CONFIGURATION_INTRODUCTION, settings, _folders_section(), CONFIGURATION_END]) + "\n"
+    return "\n\n".join([MADE, CONFIGURATION_INTRODUCTION, *settings, _folders_section(), CONFIGURATION_END]) + "\n"
+
+
+def _setting_row(name: str, field: FieldInfo) -> tuple[str, ...]:
+    described = (_type(field.annotation), _default(field), _limits(field), field.description or "")
+    return (f"`BRI_{name.upper()}`", *described)
 
 
 def _table_section(spec: TableSpec) -> str:
@@ -173,7 +216,7 @@ def _folders_section() -> str:
         for name, field in Settings.model_computed_fields.items()
     ]
     introduction = "These follow from the settings and are none of their own."
-    return f"## Places\n\n{introduction}\n\n{_markdown(('name', 'meaning', 'where'), rows)}"
+    return f"## Folders and files\n\n{introduction}\n\n{_markdown(('name', 'meaning', 'where'), rows)}"
 
 
 def _below_home(name: str) -> str:
@@ -186,9 +229,9 @@ def _type(annotation: Any) -> str:
         return "one of " + _codes(get_args(annotation))
     if get_origin(annotation) in (Union, UnionType):
         return " or ".join(_type(part) for part in get_args(annotation) if part is not type(None))
-    return {"int": "whole number", "float": "number", "Decimal": "number", "str": "text", "Path": "path"}[
-        annotation.__name__
-    ]
+    words = {"int": "whole number", "float": "number", "Decimal": "number", "Path": "path"}
+    words |= {"str": "text", "SecretStr": "text, never printed"}
+    return words[annotation.__name__]
 
 
 def _default(field: FieldInfo) -> str:

@@ -1,12 +1,14 @@
 """The asset ``captions``: each frame in words."""
 
+from typing import Any
+
 import dagster as dg
 
 from bri_assets.assets.detections import detections
 from bri_assets.assets.frames import frames
 from bri_assets.assets.inputs import frame_images, staged_detections
 from bri_assets.assets.progress import counted
-from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table
+from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table, versions
 from bri_assets.models.blip import BlipCaptioner
 from bri_assets.models.captioner import resolve_captioner
 from bri_assets.models.detector import Detection
@@ -47,12 +49,14 @@ def _caption(
     captioner, why = resolve_captioner(settings.captioner, blip)
     context.log.info(why)
     images, manifest = frame_images(staging, settings.home, video_id)
-    inputs, seen = {"frames": manifest.content_sha256}, list[Detection]()
+    inputs, seen, with_it = {"frames": manifest.content_sha256}, list[Detection](), dict[str, Any]()
     if captioner.needs_detections:
         seen, detections_manifest = staged_detections(staging, video_id)
         inputs["detections"] = detections_manifest.content_sha256
+    else:
+        with_it = {"batch_size": blip.batch_size, **versions("opencv-python", "tokenizers", "torchvision")}
     made = captioner.caption(images, seen, counted(context, "frames captioned"))
-    provenance = by_model(captioner.identity(), inputs)
+    provenance = by_model(captioner.identity(), inputs, parameters=with_it)
     sample = "\n".join(f"- {caption.text}" for caption in made[:5])
     shown = {"captioner": why, "sample": dg.MetadataValue.md(sample)}
     return Made(table(CAPTIONS, made), provenance, manifest.source_sha256, shown)

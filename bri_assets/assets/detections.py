@@ -7,7 +7,7 @@ import dagster as dg
 from bri_assets.assets.frames import frames
 from bri_assets.assets.inputs import frame_images
 from bri_assets.assets.progress import counted
-from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table
+from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table, versions
 from bri_assets.models.detector import Detector
 from bri_assets.schemas import DETECTIONS
 from bri_assets.settings import Settings
@@ -28,7 +28,9 @@ def detections(
     def make(video_id: str) -> Made:
         images, manifest = frame_images(staging, settings.home, video_id)
         found = detector.detect(images, counted(context, "frames searched"))
-        provenance = by_model(detector.identity(), {"frames": manifest.content_sha256})
+        # Batches decide the last bits, and whether pictures of several sizes are padded alike.
+        with_it = {"batch_size": detector.batch_size, **versions("opencv-python", "torchvision")}
+        provenance = by_model(detector.identity(), {"frames": manifest.content_sha256}, parameters=with_it)
         shown = {"classes": dict(Counter(detection.class_name for detection in found).most_common())}
         return Made(table(DETECTIONS, found), provenance, manifest.source_sha256, shown)
 

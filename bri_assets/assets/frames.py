@@ -9,7 +9,7 @@ import dagster as dg
 
 from bri_assets.assets.inputs import SourceFacts, source_facts, unchanged
 from bri_assets.assets.source_video import source_video
-from bri_assets.assets.stage import Made, StageResult, definition, stage, table
+from bri_assets.assets.stage import Made, StageResult, definition, stage, table, versions
 from bri_assets.files import sync_folder
 from bri_assets.media.images import write_image
 from bri_assets.media.sampling import expected_slots, sample_frames
@@ -65,7 +65,13 @@ def _sample(
     provenance = Provenance(
         tool="opencv",
         tool_version=cv2.__version__,
-        parameters={"interval_s": float(interval_s), "jpeg_quality": settings.jpeg_quality},
+        parameters={
+            "interval_s": float(interval_s),
+            # The last bit of a float decides whether a frame on the edge of a slot belongs to it.
+            "interval_s_exact": str(interval_s),
+            "jpeg_quality": settings.jpeg_quality,
+            **versions("av", "imagehash", "pillow"),
+        },
         inputs={"source_video": source.manifest.content_sha256},
         facts={"sample_interval_s": float(interval_s), "sample_slots": slots, "empty_slots": empty},
     )

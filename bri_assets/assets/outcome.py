@@ -14,7 +14,7 @@ __all__ = ["backoff_s", "reported"]
 
 
 @contextmanager
-def reported(context: dg.AssetExecutionContext, retries: int) -> Iterator[None]:
+def reported(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, retries: int) -> Iterator[None]:
     """Turn an error of ours into the end of the step that it deserves; what is no error of ours goes on as it is.
 
     Raises:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 import dagster as dg
@@ -23,7 +24,7 @@ from bri_assets.schemas import TableSpec, validate
 from bri_assets.settings import Settings
 from bri_assets.staging import Manifest, Provenance, StagingArea
 
-__all__ = ["Made", "StageResult", "by_model", "definition", "stage", "table"]
+__all__ = ["Made", "StageResult", "by_model", "definition", "stage", "table", "versions"]
 
 StageResult = Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]
 
@@ -87,7 +88,7 @@ def stage(
             spec,
             video_id,
             rows,
-            provenance=made.provenance,
+            provenance=_by_this_program(made.provenance),
             source_sha256=made.source_sha256,
             run_id=context.run.run_id,
             seconds=time.perf_counter() - started,
@@ -125,10 +126,20 @@ def by_model(
     )
 
 
+def versions(*distributions: str) -> dict[str, str]:
+    """Installed versions of libraries that have a part in the rows beside the tool, by their distributions' names."""
+    return {name: version(name) for name in distributions}
+
+
 def table(spec: TableSpec, records: Sequence[Any]) -> pd.DataFrame:
     """Dataclasses or mappings as rows with the table's columns; no records make a table of no rows."""
     plain = [record if isinstance(record, dict) else asdict(record) for record in records]
     return pd.DataFrame(plain, columns=[column.name for column in spec.columns])
+
+
+def _by_this_program(provenance: Provenance) -> Provenance:
+    """The provenance with the version of this package, whose code is between the tool and the rows."""
+    return provenance.model_copy(update={"parameters": provenance.parameters | versions("bri-assets")})
 
 
 def _described(manifest: Manifest) -> dict[str, Any]:

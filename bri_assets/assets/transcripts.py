@@ -4,7 +4,7 @@ import dagster as dg
 
 from bri_assets.assets.inputs import SourceFacts, source_facts, unchanged
 from bri_assets.assets.source_video import source_video
-from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table
+from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table, versions
 from bri_assets.media.audio import AudioReport, decode_audio
 from bri_assets.models.transcriber import Transcriber
 from bri_assets.schemas import TRANSCRIPTS
@@ -55,7 +55,7 @@ def _transcribe(
         transcriber.identity(),
         {"source_video": source.manifest.content_sha256},
         outcome="transcribed",
-        parameters={"chunk_s": settings.transcriber_chunk_s},
+        parameters={"chunk_s": settings.transcriber_chunk_s, **versions("av")},
     )
     text = "\n".join(f"- {s.start_s:.1f}–{s.end_s:.1f} s: {s.text}" for s in segments)
     shown = {

@@ -10,6 +10,7 @@ from bri_assets.schemas.captions import Captions
 from bri_assets.schemas.detections import Detections
 from bri_assets.schemas.frames import Frames
 from bri_assets.schemas.transcripts import Transcripts
+from bri_assets.schemas.upkeep import ArchivedTables, Backups, Purges
 from bri_assets.schemas.uploads import Uploads
 from bri_assets.schemas.versions import (
     CurrentVersions,
@@ -59,6 +60,9 @@ STORE_TABLES = (
     TableSpec("lineage", Lineage, ("table_name",), versioned=True),
     TableSpec("proofs", Proofs, ("proof",), versioned=True),
     TableSpec("video_class_stats", VideoClassStats, ("class_name",), versioned=True),
+    TableSpec("archived_tables", ArchivedTables, ("table_name",), versioned=True),
+    TableSpec("purges", Purges, ("video_id",)),
+    TableSpec("backups", Backups, ("backup_id",)),
     TableSpec("audit_log", AuditLog, ("event_id",)),
     TableSpec("schema_migrations", SchemaMigrations, ("version",)),
 )

@@ -8,7 +8,9 @@ from typing import Any
 
 import duckdb
 
-__all__ = ["actor", "record"]
+from bri_assets.store.journal import Event
+
+__all__ = ["actor", "keep", "record"]
 
 
 def actor(channel: str) -> str:
@@ -41,5 +43,10 @@ def record(
     """
     connection.execute(
         "INSERT INTO audit_log VALUES (nextval('event_ids'), now(), ?, ?, ?, ?, ?, ?, ?)",
-        [who, action, entity, entity_id, rows_sha256, run_id, json.dumps(detail or {}, default=str)],
+        [who, action, entity, entity_id, rows_sha256, run_id, json.dumps(detail or {}, default=str, sort_keys=True)],
     )
+
+
+def keep(connection: duckdb.DuckDBPyConnection, event: Event) -> None:
+    """Append an event as it was when it happened, in the current transaction; for a replay onto a restored store."""
+    connection.execute("INSERT INTO audit_log VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", event.row())

@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 import pandas as pd
 
 from bri_assets.errors import CommitRefused, CommitUnverified, StoreDamaged
-from bri_assets.schemas import VERSIONED_TABLES
+from bri_assets.schemas import SOURCE_VIDEO, VERSIONED_TABLES
 from bri_assets.staging import Bundle
-from bri_assets.store import audit, rows, uploads
+from bri_assets.store import audit, pointer, rows, uploads
 from bri_assets.store.connection import transaction
-from bri_assets.store.proofs import ProofResult, prove
+from bri_assets.store.deletion import require_not_deleted
+from bri_assets.store.duck import cursor
+from bri_assets.store.proofs import ProofResult, kept_proofs, prove
 
-__all__ = ["CommitRequest", "CommittedVersion", "commit", "require_committed"]
+__all__ = ["CommitRequest", "CommittedVersion", "commit", "insert_and_prove", "require_committed"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class CommitRequest:
         images: hash of each frame's image as it lies on disk now, by frame index; a missing image has none.
         run_id: the Dagster run that commits.
         who: as ``audit.actor`` gives it.
+        at: when; None for now. A replay gives the time of the first commit.
+        numbers: of the version in the whole store and of its video, as they were, for a replay; None for the next.
     """
 
     bundle: Bundle
@@ -41,6 +46,8 @@ class CommitRequest:
     images: Mapping[int, str]
     run_id: str
     who: str
+    at: datetime | None = None
+    numbers: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,48 +80,67 @@ def commit(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> Com
         The version, after it was read through a new cursor.
 
     Raises:
+        VideoDeleted: the video is deleted, or being purged; nothing changed.
         CommitRefused: a proof or a constraint failed; nothing changed but the record of the refusal.
         CommitUnverified: the database acknowledged the commit but gives back something else.
     """
     try:
         with transaction(connection):
+            require_not_deleted(connection, request.bundle.video_id)
             known = _committed_before(connection, request)
-            committed = known or _insert_and_prove(connection, request)
+            committed = known or insert_and_prove(connection, request)
+            if known is None:
+                _record_commit(connection, request, committed)
     except CommitRefused as refusal:
         _record_refusal(connection, request, refusal)
         raise
     if known is None:
-        _verify(connection.cursor(), request, committed)
+        _verify(cursor(connection), request, committed)
     return committed
 
 
-def require_committed(connection: duckdb.DuckDBPyConnection, video_id: str) -> None:
-    """See that the rows of a video's current version are those that were committed; of no version, nothing is asked.
+def require_committed(connection: duckdb.DuckDBPyConnection, video_id: str, version_id: int | None = None) -> None:
+    """See that the rows of a version are those that were committed; of no version, nothing is asked.
+
+    The facts of the file are not asked about: they are those of the version that is shown (``facts``).
+
+    Args:
+        connection: an open store.
+        video_id: the video.
+        version_id: the version, whose rows are not in the archive; default: the one that is shown.
 
     Raises:
         StoreDamaged: rows were changed, added or removed behind the store's back.
     """
+    shown = pointer.shown(connection, video_id)
+    asked = shown if version_id is None else version_id
     lineage = connection.execute(
-        """SELECT c.version_id, l.table_name, l.row_count, l.content_sha256
-           FROM current_versions c JOIN lineage l USING (version_id) WHERE c.video_id = ?""",
-        [video_id],
+        """SELECT n.version, l.table_name, l.row_count, l.content_sha256
+           FROM video_versions n LEFT JOIN lineage l USING (version_id) WHERE n.version_id = ?""",
+        [asked],
     ).fetchall()
-    if not lineage:
+    if asked is None or not lineage:
         return
-    back = rows.read_back(connection, video_id, lineage[0][0]).to_pylist()
+    said = {name: (count, content) for _, name, count, content in lineage}
+    back = rows.read_back(connection, video_id, asked).to_pylist()
     held = {row["table_name"]: (row["row_count"], row["content_sha256"]) for row in back}
-    # The facts of the file follow the newest version, so an older one's may differ.
-    wrong = [name for _, name, *said in lineage if name != "source_video" and held[name] != tuple(said)]
+    wrong = [name for name in held if name not in said or (name != SOURCE_VIDEO.name and held[name] != said[name])]
     if wrong:
+        remedy = "Materialize those assets and committed_video of this partition again, or restore a backup."
         raise StoreDamaged(
             video_id,
-            f"the rows in {', '.join(wrong)} are not those that were committed: somebody changed the database by hand.",
-            "Materialize those assets and committed_video of this partition again, or restore a backup.",
+            f"the rows in {', '.join(wrong)} of version {lineage[0][0]} are not those that were committed:"
+            " somebody changed the database by hand.",
+            remedy if asked == shown else "Take another version (`bri history`), or restore a backup.",
         )
 
 
 def _committed_before(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion | None:
-    """The version that this bundle already is, proven again as it stands today."""
+    """The version that this bundle already is: proven again where it is shown, else as it was proven then.
+
+    A version that is not shown may lie in the archive, and the facts of the file are those of the one that is. It is
+    not shown again: that a person rolled back is not undone by a retry.
+    """
     found = connection.execute(
         """SELECT version_id, version, frames, captions, transcript_segments, detections
            FROM video_versions WHERE bundle_sha256 = ?""",
@@ -123,15 +149,24 @@ def _committed_before(connection: duckdb.DuckDBPyConnection, request: CommitRequ
     if found is None:
         return None
     counts = dict(zip(("frames", "captions", "transcripts", "detections"), found[2:], strict=True))
-    results = _prove(connection, found[0], request)
+    shown = pointer.shown(connection, request.bundle.video_id) == found[0]
+    results = _prove(connection, found[0], request) if shown else kept_proofs(connection, found[0])
     return CommittedVersion(request.bundle.video_id, found[0], found[1], counts, tuple(results))
 
 
-def _insert_and_prove(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion:
+def insert_and_prove(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion:
+    """Insert a version, prove it and show it, in the caller's transaction; the audit row is the caller's.
+
+    Raises:
+        CommitRefused: a proof or a constraint failed; the caller has to roll back.
+    """
     video_id = request.bundle.video_id
+    who, at = request.who, request.at
     try:
-        rows.upsert_video(connection, request.rows["source_video"], request.who)
-        version_id, version = rows.insert_version(connection, request.bundle, run_id=request.run_id, who=request.who)
+        rows.upsert_video(connection, request.rows["source_video"], who=who, at=at)
+        version_id, version = rows.insert_version(
+            connection, request.bundle, run_id=request.run_id, numbers=request.numbers, who=who, at=at
+        )
         for spec in VERSIONED_TABLES:
             rows.insert(connection, spec, version_id, request.rows[spec.name])
         rows.insert_lineage(connection, version_id, request.bundle)
@@ -140,20 +175,25 @@ def _insert_and_prove(connection: duckdb.DuckDBPyConnection, request: CommitRequ
         raise CommitRefused(video_id, {"database_constraint": [{"message": str(error)}]}) from error
     results = _prove(connection, version_id, request)
     rows.insert_proofs(connection, version_id, results)
-    _flip(connection, version_id, request)
-    uploads.mark_committed(connection, video_id, run_id=request.run_id, who=request.who)
+    pointer.flip(connection, video_id, version_id, cause="commit", who=who, at=at)
+    uploads.mark_committed(connection, video_id, run_id=request.run_id, who=who, at=at)
     counts = {spec.name: len(request.rows[spec.name]) for spec in VERSIONED_TABLES}
+    return CommittedVersion(video_id, version_id, version, counts, tuple(results))
+
+
+def _record_commit(connection: duckdb.DuckDBPyConnection, request: CommitRequest, committed: CommittedVersion) -> None:
+    manifests = {name: manifest.digest for name, manifest in request.bundle.manifests.items()}
+    told = {"video_id": committed.video_id, "version": committed.version, "manifests": manifests, **committed.counts}
     audit.record(
         connection,
         who=request.who,
         action="version.committed",
         entity="video_versions",
-        entity_id=str(version_id),
+        entity_id=str(committed.version_id),
         rows_sha256=request.bundle.sha256,
         run_id=request.run_id,
-        detail={"video_id": video_id, "version": version, **counts},
+        detail=told,
     )
-    return CommittedVersion(video_id, version_id, version, counts, tuple(results))
 
 
 def _prove(connection: duckdb.DuckDBPyConnection, version_id: int, request: CommitRequest) -> list[ProofResult]:
@@ -168,21 +208,6 @@ def _prove(connection: duckdb.DuckDBPyConnection, version_id: int, request: Comm
     if failed:
         raise CommitRefused(request.bundle.video_id, failed)
     return results
-
-
-def _flip(connection: duckdb.DuckDBPyConnection, version_id: int, request: CommitRequest) -> None:
-    video_id = request.bundle.video_id
-    before = connection.execute("SELECT version_id FROM current_versions WHERE video_id = ?", [video_id]).fetchone()
-    connection.execute(
-        """INSERT INTO current_versions VALUES ($video_id, $version_id, now(), $who)
-           ON CONFLICT (video_id) DO UPDATE SET version_id = excluded.version_id,
-               changed_at = excluded.changed_at, changed_by = excluded.changed_by""",
-        {"video_id": video_id, "version_id": version_id, "who": request.who},
-    )
-    connection.execute(
-        "INSERT INTO pointer_history VALUES (nextval('change_ids'), ?, ?, ?, 'commit', now(), ?)",
-        [video_id, before[0] if before else None, version_id, request.who],
-    )
 
 
 def _record_refusal(connection: duckdb.DuckDBPyConnection, request: CommitRequest, refusal: CommitRefused) -> None:

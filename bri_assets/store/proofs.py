@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-__all__ = ["PROOFS", "Proof", "ProofResult", "prove"]
+__all__ = ["PROOFS", "Proof", "ProofResult", "kept_proofs", "prove"]
 
 #: Offending rows that are kept of one proof.
 MOST_ROWS = 100
@@ -212,6 +212,14 @@ def prove(connection: duckdb.DuckDBPyConnection, version_id: int) -> list[ProofR
         One result a proof, in order; it raises for no failed proof.
     """
     return [_prove(connection, proof, version_id) for proof in PROOFS]
+
+
+def kept_proofs(connection: duckdb.DuckDBPyConnection, version_id: int) -> list[ProofResult]:
+    """How the proofs of a version came out when it was committed, but for those that this program does not know."""
+    kept = "SELECT proof, observed, seconds FROM proofs WHERE version_id = ?"
+    found = connection.execute(kept, [version_id]).fetchall()
+    known = {proof.name: proof for proof in PROOFS}
+    return [ProofResult(known[name], observed, [], seconds) for name, observed, seconds in found if name in known]
 
 
 def _prove(connection: duckdb.DuckDBPyConnection, proof: Proof, version_id: int) -> ProofResult:

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from functools import cache
+from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
 
 from bri_assets.schemas import SOURCE_VIDEO, STAGED_TABLES, TableSpec
-from bri_assets.staging import Bundle, content_sha256
+from bri_assets.staging import Bundle, content_sha256, rows_of
 from bri_assets.store.proofs import ProofResult
 
 __all__ = [
@@ -43,33 +46,61 @@ def registered(connection: duckdb.DuckDBPyConnection, tables: Mapping[str, pa.Ta
             connection.unregister(name)
 
 
-def upsert_video(connection: duckdb.DuckDBPyConnection, facts: pd.DataFrame, who: str) -> None:
-    """Insert the video's row, or bring its facts up to date; its id and hash never change."""
-    names = [column.name for column in SOURCE_VIDEO.columns]
-    mutable = ", ".join(f"{name} = s.{name}" for name in names if name not in ("video_id", "sha256"))
-    with registered(connection, {"staged_video": _arrow(SOURCE_VIDEO, facts)}):
-        known = connection.execute("SELECT 1 FROM videos SEMI JOIN staged_video USING (video_id, sha256)").fetchone()
-        if known:
-            update = f"UPDATE videos SET {mutable}, updated_at = now(), updated_by = ?"  # noqa: S608 - our own names
-            connection.execute(f"{update} FROM staged_video s WHERE videos.video_id = s.video_id", [who])
-            return
+def upsert_video(
+    connection: duckdb.DuckDBPyConnection, facts: pd.DataFrame, *, who: str, at: datetime | None = None
+) -> None:
+    """Insert the video's row, or bring its facts up to date, by whom and when (None: now); its id never changes."""
+    for values in rows_of(SOURCE_VIDEO, facts):
+        _upsert_video(connection, dict(zip(_names(SOURCE_VIDEO), values, strict=True)) | {"who": who, "at": at})
+
+
+def _upsert_video(connection: duckdb.DuckDBPyConnection, values: dict[str, Any]) -> None:
+    names = _names(SOURCE_VIDEO)
+    key = {name: values[name] for name in ("video_id", "sha256")}
+    if connection.execute("SELECT 1 FROM videos WHERE video_id = $video_id AND sha256 = $sha256", key).fetchone():
+        mutable = ", ".join(f"{name} = ${name}" for name in names if name not in key)
         connection.execute(
-            f"""INSERT INTO videos ({", ".join(names)}, created_at, created_by, updated_at, updated_by)
-                SELECT {", ".join(names)}, now(), $who, now(), $who FROM staged_video""",  # noqa: S608 - our own names
-            {"who": who},
+            f"""UPDATE videos SET {mutable}, updated_at = coalesce($at, now()), updated_by = $who
+                WHERE video_id = $video_id""",  # noqa: S608 - our own names
+            {name: value for name, value in values.items() if name != "sha256"},
         )
+        return
+    places = ", ".join(f"${name}" for name in names)
+    connection.execute(
+        f"""INSERT INTO videos ({", ".join(names)}, created_at, created_by, updated_at, updated_by)
+            VALUES ({places}, coalesce($at, now()), $who, coalesce($at, now()), $who)""",  # noqa: S608 - our own names
+        values,
+    )
 
 
-def insert_version(connection: duckdb.DuckDBPyConnection, bundle: Bundle, *, run_id: str, who: str) -> tuple[int, int]:
-    """Insert the version's row; returns its number in the whole store and its number for the video."""
+def insert_version(
+    connection: duckdb.DuckDBPyConnection,
+    bundle: Bundle,
+    *,
+    run_id: str,
+    who: str,
+    at: datetime | None = None,
+    numbers: tuple[int, int] | None = None,
+) -> tuple[int, int]:
+    """Insert the version's row; returns its number in the whole store and its number for the video.
+
+    Args:
+        connection: with a transaction open.
+        bundle: what is committed.
+        run_id: Dagster run that commits.
+        who: as ``audit.actor`` gives it.
+        at: when; None for now.
+        numbers: its number in the whole store and of the video; None for the next ones.
+    """
     counts = {name: manifest.row_count for name, manifest in bundle.manifests.items()}
     slots = bundle.manifests["frames"].provenance.facts
     row = connection.execute(
         """INSERT INTO video_versions
-           SELECT nextval('version_ids'), $video_id,
-                  (SELECT coalesce(max(version), 0) + 1 FROM video_versions WHERE video_id = $video_id),
+           SELECT coalesce($version_id, nextval('version_ids')), $video_id,
+                  coalesce($version,
+                           (SELECT coalesce(max(version), 0) + 1 FROM video_versions WHERE video_id = $video_id)),
                   $run_id, $bundle, $source, 'committed', $frames, $captions, $transcripts, $detections,
-                  $outcome, $interval, $slots, $empty, now(), $who
+                  $outcome, $interval, $slots, $empty, coalesce($at, now()), $who
            RETURNING version_id, version""",
         {
             "video_id": bundle.video_id,
@@ -85,6 +116,9 @@ def insert_version(connection: duckdb.DuckDBPyConnection, bundle: Bundle, *, run
             "slots": slots["sample_slots"],
             "empty": slots["empty_slots"],
             "who": who,
+            "at": at,
+            "version_id": numbers[0] if numbers else None,
+            "version": numbers[1] if numbers else None,
         },
     ).fetchone()
     if row is None:
@@ -94,7 +128,7 @@ def insert_version(connection: duckdb.DuckDBPyConnection, bundle: Bundle, *, run
 
 def insert(connection: duckdb.DuckDBPyConnection, spec: TableSpec, version_id: int, rows: pd.DataFrame) -> None:
     """Insert rows of one versioned table, by column name."""
-    names = ", ".join(column.name for column in spec.columns)
+    names = ", ".join(_names(spec))
     with registered(connection, {"staged_rows": _arrow(spec, rows)}):
         connection.execute(
             f"INSERT INTO {spec.name} (version_id, {names}) SELECT ?, {names} FROM staged_rows",  # noqa: S608 - our own names
@@ -170,12 +204,18 @@ def read_back(connection: duckdb.DuckDBPyConnection, video_id: str, version_id: 
     """Count and hash what the database holds of a version: ``table_name, row_count, content_sha256``."""
     found = []
     for name, spec in STAGED_TABLES.items():
-        names = ", ".join(column.name for column in spec.columns)
+        names = ", ".join(_names(spec))
         table, where, value = (name, "version_id", version_id) if spec.versioned else ("videos", "video_id", video_id)
         rows = connection.execute(f"SELECT {names} FROM {table} WHERE {where} = ?", [value]).fetchall()  # noqa: S608 - our own names
         found.append({"table_name": name, "row_count": len(rows), "content_sha256": content_sha256(spec, rows)})
     return pa.Table.from_pylist(found)
 
 
+@cache
+def _names(spec: TableSpec) -> tuple[str, ...]:
+    """Made once: a spec makes its columns anew each time, which costs as much as a small query."""
+    return tuple(column.name for column in spec.columns)
+
+
 def _arrow(spec: TableSpec, rows: pd.DataFrame) -> pa.Table:
-    return pa.Table.from_pandas(rows[[column.name for column in spec.columns]], preserve_index=False)
+    return pa.table({name: pa.array(rows[name], from_pandas=True) for name in _names(spec)})

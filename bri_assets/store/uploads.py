@@ -1,17 +1,19 @@
 """The table ``uploads``: which files arrived, what became of them, and who works on them.
 
-Every function runs in the caller's transaction and leaves its row in the audit log.
+Every function runs in the caller's transaction and leaves its row in the audit log. What does not belong here: what a
+claim comes to (``claims``) and what becomes of the uploads of a purged video (``purge_rows``).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
+from datetime import datetime
 
 import duckdb
 
 from bri_assets.files import sha256_bytes
 from bri_assets.store import audit
+from bri_assets.store.claims import ClaimResult, judge, known_video, outcome
 
 __all__ = [
     "Claim",
@@ -19,6 +21,7 @@ __all__ = [
     "NewUpload",
     "PendingUpload",
     "claim",
+    "keep_committed",
     "mark_committed",
     "mark_failed",
     "pending",
@@ -30,6 +33,8 @@ __all__ = [
 
 #: The time of arrival tells the attempts of a store that was made anew from those that Dagster still remembers.
 _ATTEMPT_ID = "upload_id || ':' || attempts || ':' || epoch_us(created_at)"
+
+_EVENTS = {ClaimResult.INGEST: "upload.accepted", ClaimResult.PURGED: "upload.quarantined"}
 
 
 @dataclass(frozen=True)
@@ -59,19 +64,13 @@ class NewUpload:
         return f"u-{sha256_bytes(identity.encode(errors='surrogateescape'))[:16]}"
 
 
-class ClaimResult(StrEnum):
-    """What a claim came to."""
-
-    INGEST = "ingest"
-    COMMITTED = "committed"
-    INGESTING = "ingesting"
-
-
 @dataclass(frozen=True)
 class Claim:
     """Who may run: on ``INGEST`` the caller, who then runs attempt number ``attempt`` of ``video_id``.
 
-    ``attempt_id`` names the attempt for ever: not even in a store that was made anew does it mean another one.
+    ``attempt_id`` names the attempt for ever: not even in a store that was made anew does it mean another one. On
+    ``DELETED`` (the video is deleted or being purged) and ``PURGED`` (it was purged, and nobody asked for it anew),
+    ``reason`` says when, and what to do.
     """
 
     result: ClaimResult
@@ -79,6 +78,7 @@ class Claim:
     video_id: str
     attempt: int
     attempt_id: str
+    reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ def claim(
 ) -> Claim:
     """Say whether the caller shall ingest an accepted upload, and if so reserve it.
 
-    A video that is committed or being ingested already (under any name) is not ingested again.
+    A video that is committed or being ingested already (under any name), or is deleted, is not ingested again; one that
+    was purged only when a person asks for it.
 
     Args:
         connection: with a transaction open.
@@ -108,27 +109,28 @@ def claim(
         priority: higher goes first.
         who: for the audit log.
     """
-    video_id = _known_video(connection, upload.sha256) or upload.video_id
+    video_id = known_video(connection, upload.sha256) or upload.video_id
     if video_id is None:
         raise ValueError("an upload without a video id cannot be claimed")
-    result = _result(connection, video_id)
+    result, reason = judge(connection, upload.sha256, video_id, requested_by)
     attempt, attempt_id = _upsert(
         connection,
         upload,
         {
             "video_id": video_id,
-            "state": "committed" if result is ClaimResult.COMMITTED else "ingesting",
             "code": None,
             "reason": None,
             "requested_by": requested_by,
             "priority": priority,
             "run_id": None,
             "tries": 1 if result is ClaimResult.INGEST else 0,
+            **outcome(connection, result, video_id, reason),
         },
         who,
     )
-    _audit(connection, f"upload.{'accepted' if result is ClaimResult.INGEST else 'repeated'}", upload, who, video_id)
-    return Claim(result, upload.upload_id, video_id, attempt, attempt_id)
+    told = "purged" if result is ClaimResult.PURGED else video_id
+    _audit(connection, _EVENTS.get(result, "upload.repeated"), upload, who, told)
+    return Claim(result, upload.upload_id, video_id, attempt, attempt_id, reason)
 
 
 def quarantine(
@@ -149,13 +151,39 @@ def quarantine(
     _audit(connection, "upload.quarantined", upload, who, code)
 
 
-def mark_committed(connection: duckdb.DuckDBPyConnection, video_id: str, *, run_id: str, who: str) -> None:
+def mark_committed(
+    connection: duckdb.DuckDBPyConnection, video_id: str, *, run_id: str, who: str, at: datetime | None = None
+) -> None:
     """Every upload that became this video is committed."""
     connection.execute(
-        """UPDATE uploads SET state = 'committed', code = NULL, reason = NULL, run_id = ?,
-                  updated_at = now(), updated_by = ?
-           WHERE video_id = ?""",
-        [run_id, who, video_id],
+        """UPDATE uploads SET state = 'committed', code = NULL, reason = NULL, run_id = $run_id,
+                  updated_at = coalesce($at, now()), updated_by = $who
+           WHERE video_id = $video_id""",
+        {"run_id": run_id, "at": at, "who": who, "video_id": video_id},
+    )
+
+
+def keep_committed(
+    connection: duckdb.DuckDBPyConnection, upload: NewUpload, *, run_id: str | None, who: str, at: datetime
+) -> None:
+    """Record an upload whose video is committed, where a restored store does not know it; for a replay."""
+    connection.execute(
+        """INSERT INTO uploads
+           VALUES ($upload_id, $path, $filename, $signature, $size_bytes, $sha256, $video_id, 'committed', NULL, NULL,
+                   1, 0, 'restore', $run_id, $at, $who, $at, $who)
+           ON CONFLICT DO NOTHING""",
+        {
+            "upload_id": upload.upload_id,
+            "path": upload.path,
+            "filename": upload.filename,
+            "signature": upload.signature,
+            "size_bytes": upload.size_bytes,
+            "sha256": upload.sha256,
+            "video_id": upload.video_id,
+            "run_id": run_id,
+            "who": who,
+            "at": at,
+        },
     )
 
 
@@ -181,9 +209,15 @@ def mark_failed(
         )
 
 
-def set_run(connection: duckdb.DuckDBPyConnection, upload_id: str, run_id: str) -> None:
-    """Record the run that works on an upload."""
-    connection.execute("UPDATE uploads SET run_id = ? WHERE upload_id = ?", [run_id, upload_id])
+def set_run(connection: duckdb.DuckDBPyConnection, upload_id: str, run_id: str, *, who: str) -> None:
+    """Record the run that works on an upload; of one that is not there, nothing."""
+    changed = connection.execute(
+        """UPDATE uploads SET run_id = $run_id, updated_at = now(), updated_by = $who
+           WHERE upload_id = $upload_id RETURNING upload_id""",
+        {"run_id": run_id, "who": who, "upload_id": upload_id},
+    ).fetchall()
+    for _ in changed:
+        audit.record(connection, who=who, action="upload.started", entity="uploads", entity_id=upload_id, run_id=run_id)
 
 
 def pending(connection: duckdb.DuckDBPyConnection) -> list[PendingUpload]:
@@ -200,23 +234,6 @@ def seen(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """The signature under which each path was last looked at."""
     found = connection.execute("SELECT path, arg_max(signature, updated_at) FROM uploads GROUP BY path").fetchall()
     return dict(found)
-
-
-def _known_video(connection: duckdb.DuckDBPyConnection, sha256: str | None) -> str | None:
-    found = connection.execute(
-        """SELECT video_id FROM videos WHERE sha256 = $sha256
-           UNION ALL (SELECT video_id FROM uploads WHERE sha256 = $sha256 AND video_id IS NOT NULL ORDER BY created_at)
-           LIMIT 1""",
-        {"sha256": sha256},
-    ).fetchone()
-    return found[0] if found else None
-
-
-def _result(connection: duckdb.DuckDBPyConnection, video_id: str) -> ClaimResult:
-    if connection.execute("SELECT 1 FROM current_versions WHERE video_id = ?", [video_id]).fetchone():
-        return ClaimResult.COMMITTED
-    busy = "SELECT 1 FROM uploads WHERE video_id = ? AND state = 'ingesting'"
-    return ClaimResult.INGESTING if connection.execute(busy, [video_id]).fetchone() else ClaimResult.INGEST
 
 
 def _upsert(

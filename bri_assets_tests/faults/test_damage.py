@@ -61,7 +61,8 @@ def test_a_store_that_was_lost_is_not_remade_without_a_word(tmp_path: Path) -> N
     store = open_store(tmp_path)
     store.commit(stage(tmp_path, rows(tmp_path)), run_id="run-1", channel="test")
     store.file.path.unlink()
-    assert "there is no store, but videos were staged" in Bri(tmp_path)("status")
+    assert "Run `bri restore`" in Bri(tmp_path)("status", exits=1)
+    assert not store.file.path.exists()
 
 
 def test_a_broken_dagster_yaml_is_told_in_one_line(light_variables: dict[str, str], tmp_path: Path) -> None:

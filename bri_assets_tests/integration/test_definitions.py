@@ -50,12 +50,14 @@ def test_captions_wait_for_detections_only_where_they_may_need_them(captioner: s
 def test_the_executor_is_chosen_by_configuration(executor: str) -> None:
     built = build_defs(Settings(executor=executor))
     by_hand = built.resolve_implicit_global_asset_job_def()
-    assert {job.executor_def.name for job in (built.resolve_job_def("ingest"), by_hand)} == {executor}
+    jobs = [built.resolve_job_def(name) for name in ("ingest", "back_up", "keep_up", "recovery_drill")]
+    assert {job.executor_def.name for job in (*jobs, by_hand)} == {executor}
 
 
-def test_every_check_is_partitioned_and_blocking() -> None:
+def test_every_check_of_a_video_is_partitioned_and_blocking() -> None:
     graph = defs.resolve_asset_graph()
-    specs = [graph.get_check_spec(key) for key in graph.asset_check_keys]
+    every = [graph.get_check_spec(key) for key in graph.asset_check_keys]
+    specs = [spec for spec in every if spec.asset_key != dg.AssetKey("backup")]
     assert {(spec.asset_key.to_user_string(), spec.name) for spec in specs} == {
         ("source_video", "schema"),
         ("frames", "schema"),
@@ -65,6 +67,18 @@ def test_every_check_is_partitioned_and_blocking() -> None:
         ("committed_video", "proofs"),
     }
     assert all(spec.blocking and spec.partitions_def is not None and spec.description for spec in specs)
+
+
+def test_the_assets_that_keep_the_store_have_no_partitions_and_one_check_that_stops_nothing() -> None:
+    graph = defs.resolve_asset_graph()
+    keys = {key for key in graph.get_all_asset_keys() if graph.get(key).group_name == "upkeep"}
+    assert {key.to_user_string() for key in keys} == {"backup", "archive", "purge", "orphans"}
+    nodes = [graph.get(key) for key in keys]
+    assert all(node.partitions_def is None and node.description and node.owners == ["team:bri"] for node in nodes)
+    (check,) = [key for key in graph.asset_check_keys if key.asset_key in keys]
+    spec = graph.get_check_spec(check)
+    assert (check.to_user_string(), spec.blocking, spec.partitions_def) == ("backup:recovers", False, None)
+    assert spec.description
 
 
 def test_the_sensor_runs_by_itself() -> None:

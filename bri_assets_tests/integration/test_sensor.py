@@ -130,7 +130,9 @@ def test_runs_of_a_store_that_was_lost_are_not_taken_for_those_of_a_new_one(made
         tags={ATTEMPT_TAG: str(first)},
         status=dg.DagsterRunStatus.SUCCESS,
     )
+    # A person begins anew: what was staged and journalled goes with the store.
     made.settings.store_path.unlink()
+    shutil.rmtree(made.settings.staged_dir)
     (second,) = keys(tick(made))
     assert first != second
     assert made.store.status()[0]["state"] == "ingesting"

@@ -1,4 +1,4 @@
-"""`make ui` for real: webserver, daemon and code server on loopback, and a file dropped into uploads/."""
+"""`make ui` for real: webserver, daemon and code server on loopback, a file dropped into uploads/, and a schedule."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from bri_assets.processes import PROCESS_TAG
+from bri_assets.store.backup_folder import kept
 from bri_assets_tests.clips import make_text
 from bri_assets_tests.commands import ROOT, Bri
 from bri_assets_tests.integration.conftest import SAMPLE
@@ -57,7 +58,7 @@ class Ui:
 @pytest.fixture(scope="module")
 def ui(light_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     home = tmp_path_factory.mktemp("ui")
-    bri = Bri(home / "data", light_variables)
+    bri = Bri(home / "data", light_variables | {"BRI_BACKUP_CRON": "* * * * *", "BRI_DRILL_CRON": "off"})
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -114,9 +115,13 @@ def test_the_ui_shows_the_assets_their_columns_and_checks(ui: Ui) -> None:
                           dependencyKeys { path } metadataEntries { __typename label } } }"""
     )["assetNodes"]
     found = {node["assetKey"]["path"][-1]: node for node in nodes}
-    assert set(found) == {"source_video", "frames", "captions", "detections", "transcripts", "committed_video"}
-    assert all(node["isPartitioned"] and node["hasAssetChecks"] and node["description"] for node in found.values())
-    staged = set(found) - {"committed_video"}
+    of_videos = {name for name, node in found.items() if node["isPartitioned"]}
+    assert of_videos == {"source_video", "frames", "captions", "detections", "transcripts", "committed_video"}
+    assert {name for name, node in found.items() if node["groupName"] == "upkeep"} == set(found) - of_videos
+    assert set(found) - of_videos == {"backup", "archive", "purge", "orphans"}
+    assert {name for name, node in found.items() if node["hasAssetChecks"]} == of_videos | {"backup"}
+    assert all(node["description"] for node in found.values())
+    staged = of_videos - {"committed_video"}
     assert {key["path"][-1] for key in found["committed_video"]["dependencyKeys"]} == staged
     for name in staged:
         assert "dagster/column_schema" in {entry["label"] for entry in found[name]["metadataEntries"]}
@@ -139,10 +144,36 @@ def test_a_partition_is_materialized_by_hand(ui: Ui) -> None:
     ui.wait_for("version 2", lambda: ui.bri.store.video("holiday")["video"]["version"] == before["version"] + 1)
 
 
-def _ended(ui: Ui) -> dict[str, Any] | None:
-    runs = ui.ask("{ runsOrError { ... on Runs { results { jobName status tags { key value } } } } }")
-    (run,) = runs["runsOrError"]["results"]
-    return run if run["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
+@pytest.mark.timeout(600)
+def test_a_backup_is_made_by_the_schedule(ui: Ui) -> None:
+    run = ui.wait_for("a run of the schedule", lambda: _ended(ui, "back_up"))
+    tags = {tag["key"]: tag["value"] for tag in run["tags"]}
+    assert (run["status"], tags["dagster/schedule_name"]) == ("SUCCESS", "scheduled_back_up")
+    backup = kept(ui.bri.home / "backups")[0]
+    assert (backup.reason, backup.created_by.split(":")[0]) == ("scheduled", "schedule")
+
+
+@pytest.mark.timeout(600)
+def test_the_schedules_that_are_not_off_run_by_themselves(ui: Ui) -> None:
+    found = ui.ask(
+        """{ repositoriesOrError { ... on RepositoryConnection { nodes {
+               schedules { name cronSchedule executionTimezone scheduleState { status } } } } } }"""
+    )["repositoriesOrError"]["nodes"][0]["schedules"]
+    assert {(one["name"], one["cronSchedule"]) for one in found} == {
+        ("scheduled_back_up", "* * * * *"),
+        ("scheduled_keep_up", "30 3 * * *"),
+    }
+    assert {(one["executionTimezone"], one["scheduleState"]["status"]) for one in found} == {("UTC", "RUNNING")}
+
+
+def _ended(ui: Ui, job: str = "ingest") -> dict[str, Any] | None:
+    """The oldest run of a job, once it has ended."""
+    found = ui.ask(
+        """query ($filter: RunsFilter!) { runsOrError(filter: $filter) {
+             ... on Runs { results { jobName status tags { key value } } } } }""",
+        filter={"pipelineName": job},
+    )["runsOrError"]["results"]
+    return found[-1] if found and found[-1]["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
 
 
 def _states(ui: Ui) -> dict[str, str]:

@@ -52,3 +52,10 @@ def test_no_word_or_object_that_a_test_expects_stands_in_the_package() -> None:
 def test_the_package_names_no_path_of_a_machine() -> None:
     pattern = re.compile(r"[\"'](/home/|/root/|/work/|/tmp/)")
     assert [path.name for path in PACKAGE if pattern.search(path.read_text())] == []
+
+
+def test_nothing_in_the_package_changes_or_removes_what_the_audit_log_says() -> None:
+    pattern = re.compile(r"(update|delete\s+from|truncate|drop\s+table|insert\s+or\s+replace\s+into)\s+audit_log", re.I)
+    found = [path.name for path in PACKAGE if pattern.search(path.read_text())]
+    # The first migration's way back removes every table there is.
+    assert found == []

@@ -11,59 +11,77 @@ from typing import Literal
 import duckdb
 
 from bri_assets.errors import StoreDamaged, StoreOutdated, StoreTooNew
+from bri_assets.store.duck import attach_encrypted
 
-__all__ = ["HEAD", "downgrade", "require_current", "upgrade"]
+__all__ = ["HEAD", "WITH_BACKUPS", "downgrade", "require_current", "revision_of", "upgrade"]
 
 #: The newest revision that this version of the package knows.
-HEAD = "0001"
+HEAD = "0002"
+
+#: The first revision that has the table ``backups``.
+WITH_BACKUPS = "0002"
 
 
-def upgrade(path: Path, revision: str = "head") -> None:
+def upgrade(path: Path, revision: str = "head", *, key: str | None = None) -> None:
     """Bring a database file to a newer revision; the file is made when it is not there. Nobody may have it open.
 
     Args:
         path: the DuckDB file.
         revision: Alembic's name of it.
+        key: of an encrypted store.
 
     Raises:
         StoreDamaged: a migration failed; the store is as it was.
     """
-    _migrate(path, revision, "upgrade")
+    _migrate(path, revision, "upgrade", key)
 
 
-def downgrade(path: Path, revision: str) -> None:
+def downgrade(path: Path, revision: str, *, key: str | None = None) -> None:
     """Bring a database file back to an older revision, losing what that one cannot hold. Nobody may have it open.
 
     Args:
         path: the DuckDB file.
         revision: Alembic's name of it; ``base`` is before the first.
+        key: of an encrypted store.
 
     Raises:
         StoreDamaged: a migration failed; the store is as it was.
     """
-    _migrate(path, revision, "downgrade")
+    _migrate(path, revision, "downgrade", key)
 
 
-def _migrate(path: Path, revision: str, direction: Literal["upgrade", "downgrade"]) -> None:
+def _migrate(path: Path, revision: str, direction: Literal["upgrade", "downgrade"], key: str | None) -> None:
     # Alembic costs a third of a second to import, and an ordinary open needs none of it.
     from alembic import command
     from alembic.config import Config
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, event
     from sqlalchemy.exc import SQLAlchemyError
     from sqlalchemy.pool import NullPool
 
     config = Config()
     config.set_main_option("script_location", "bri_assets.store:migrations")
-    engine = create_engine(f"duckdb:///{path}", poolclass=NullPool)
+    engine = create_engine("duckdb:///:memory:" if key else f"duckdb:///{path}", poolclass=NullPool)
+    if key is not None:
+        event.listen(engine, "connect", lambda connection, _record: attach_encrypted(connection, path, key))
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             getattr(command, direction)(config, revision)
-    except (SQLAlchemyError, duckdb.Error) as error:
+    except (SQLAlchemyError, duckdb.Error, RuntimeError) as error:
         remedy = "The store is as it was before; report the message with the version of bri-assets."
-        raise StoreDamaged(path, f"the {direction} to {revision} failed: {error}.", remedy) from error
+        said = str(error).splitlines()[0]
+        raise StoreDamaged(path, f"the {direction} to {revision} failed: {said}.", remedy) from error
     finally:
         engine.dispose()
+
+
+def revision_of(connection: duckdb.DuckDBPyConnection) -> str:
+    """The newest revision of a store that is open; `0000` where none was applied.
+
+    Raises:
+        duckdb.CatalogException: it is not a store.
+    """
+    return str(connection.execute("SELECT coalesce(max(version), '0000') FROM schema_migrations").fetchall()[0][0])
 
 
 def require_current(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -75,7 +93,7 @@ def require_current(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         StoreDamaged: it has no history of migrations.
     """
     try:
-        found = connection.execute("SELECT max(version) FROM schema_migrations").fetchall()[0][0]
+        found = revision_of(connection)
     except duckdb.CatalogException as error:
         remedy = "Move it away and restore a backup, or let a new store be made."
         raise StoreDamaged(
@@ -83,7 +101,7 @@ def require_current(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         ) from error
     if found == HEAD:
         return
-    if found is None or found < HEAD:
+    if found < HEAD:
         raise StoreOutdated(path, f"has revision {found}, this program needs {HEAD}.", "Run `bri migrate`.")
     raise StoreTooNew(
         path, f"has revision {found}, this program knows no further than {HEAD}.", "Install the newer bri-assets again."

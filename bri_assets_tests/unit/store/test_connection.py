@@ -86,6 +86,7 @@ def test_a_store_of_another_version_is_refused(
 ) -> None:
     path = tmp_path / "bri.duckdb"
     with StoreFile(path).open() as connection:
+        connection.execute("DELETE FROM schema_migrations WHERE version > '0001'")
         connection.execute("UPDATE schema_migrations SET version = ?", [version])
     with pytest.raises(error, match=remedy):
         StoreFile(path).open().__enter__()

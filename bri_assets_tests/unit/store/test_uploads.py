@@ -71,9 +71,11 @@ def test_every_change_of_an_upload_is_in_the_audit_log(tmp_path: Path) -> None:
     store.claim(COPY, requested_by="sensor")
     store.mark_failed(VIDEO_ID, run_id=None, channel="cli", code="stopped", reason="stopped")
     store.quarantine(COPY, code="unreadable", reason="cannot be read", requested_by="sensor")
+    store.set_run(UPLOAD.upload_id, "run-7", channel="sensor")
+    store.set_run("nobody", "run-7", channel="sensor")
     with store.file.open() as connection:
         events = connection.execute("SELECT action, entity_id FROM audit_log ORDER BY event_id").fetchall()
     failed = [("upload.failed", UPLOAD.upload_id), ("upload.failed", COPY.upload_id)]
     assert events[:2] == [("upload.accepted", UPLOAD.upload_id), ("upload.repeated", COPY.upload_id)]
     assert sorted(events[2:4]) == sorted(failed)
-    assert events[4:] == [("upload.quarantined", COPY.upload_id)]
+    assert events[4:] == [("upload.quarantined", COPY.upload_id), ("upload.started", UPLOAD.upload_id)]

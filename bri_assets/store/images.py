@@ -1,0 +1,28 @@
+"""Frame images as they lie on disk, which the database only names.
+
+What does not belong here: making them (``media.images``) and what a missing or changed one means (``proofs``).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from bri_assets.files import sha256_file
+
+__all__ = ["image_hashes"]
+
+
+def image_hashes(home: Path, frames: pd.DataFrame) -> dict[int, str]:
+    """SHA-256 of each frame's image, by frame index; a missing image has none.
+
+    Args:
+        home: BRI_HOME, to which image paths are relative.
+        frames: rows with ``frame_index`` and ``image_path``.
+
+    Raises:
+        OSError: an image is there and cannot be read.
+    """
+    paths = dict(zip(frames["frame_index"].tolist(), frames["image_path"].tolist(), strict=True))
+    return {index: sha256_file(home / path) for index, path in paths.items() if (home / path).is_file()}
