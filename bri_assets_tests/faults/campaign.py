@@ -1,4 +1,4 @@
-"""A campaign: many kills, spread over kinds of work, ways, named points and moments of chance, and what was found after.
+"""A campaign: many kills, spread over kinds of work, ways, named points and moments of chance, and what they left.
 
 What does not belong here: the invariants themselves (``invariants``) and how a process is killed (``killing``).
 """

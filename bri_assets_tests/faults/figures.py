@@ -17,18 +17,11 @@ import psutil
 from bri_assets_tests.commands import ROOT
 from bri_assets_tests.faults.campaign import Outcome
 
-__all__ = ["PAGE", "summary", "write_page"]
+__all__ = ["PAGE", "write_page"]
 
 PAGE = ROOT / "docs" / "faults.md"
 
 _WAYS = ("direct", "owner", "client")
-
-
-def summary(outcomes: Sequence[Outcome], seconds: float) -> str:
-    """One line for a terminal."""
-    problems = sum(len(outcome.problems) for outcome in outcomes)
-    kills = sum(outcome.kills for outcome in outcomes)
-    return f"{kills} kills in {seconds:.0f} s, {len({outcome.case for outcome in outcomes})} cases, {problems} problems"
 
 
 def write_page(outcomes: Sequence[Outcome], *, seed: int, seconds: float, path: Path = PAGE) -> None:

@@ -97,7 +97,9 @@ def _not_held(connection: duckdb.DuckDBPyConnection, home: Path, attempt: Entry 
     wrong += [
         f"the version {entry.version_id} of {entry.video_id} that was acknowledged is {numbers[entry.bundle]}"
         for entry in done
-        if entry.work == "commit" and entry.version_id and numbers.get(entry.bundle, entry.version_id) != entry.version_id
+        if entry.work == "commit"
+        and entry.version_id
+        and numbers.get(entry.bundle, entry.version_id) != entry.version_id
     ]
     made = {name for (name,) in connection.execute("SELECT backup_id FROM backups").fetchall()}
     return wrong + [

@@ -218,4 +218,3 @@ def _run(log: Path, said: Any, work: Callable[..., Any], arguments: tuple[Any, .
         sys.stderr.flush()
         raise
     said.send(("result", found))
-

@@ -46,18 +46,15 @@ def main(home: Path, folder: Path, way: str) -> None:
             committed += 1
         ballast.unlink()
         again = Worker(log, jobs.commit, home, bundle).result()
-    print(
-        json.dumps(
-            {
-                "committed": committed,
-                "error": str(refused),
-                "named": isinstance(refused, StorageFailed),
-                "again": again.version,
-                "acknowledged": len(entries(home)),
-                "broken": broken(home),
-            }
-        )
-    )
+    found = {
+        "committed": committed,
+        "error": str(refused),
+        "named": isinstance(refused, StorageFailed),
+        "again": again.version,
+        "acknowledged": len(entries(home)),
+        "broken": broken(home),
+    }
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 def _fill(folder: Path, ballast: Path, leave: int) -> None:

@@ -53,7 +53,7 @@ def test_a_database_that_is_damaged_inside_is_told_in_one_line(tmp_path: Path) -
     # The first three blocks are headers, whose damage is found on opening.
     content[3 * 4096 :] = random.Random(0).randbytes(len(content) - 3 * 4096)
     store.file.path.write_bytes(content)
-    with pytest.raises(StoreDamaged, match="restore a backup"):
+    with pytest.raises(StoreDamaged, match="bri restore"):
         store.video(VIDEO_ID)
 
 

@@ -169,16 +169,21 @@ def test_a_bit_that_flips_in_the_log_is_named_or_harmless(home: Path) -> None:
     assert not broken(home)
 
 
-@pytest.mark.parametrize("what", ["captions-*.parquet", "captions.json"])
-def test_a_torn_staged_file_is_named_and_nothing_is_committed(home: Path, what: str) -> None:
+def test_a_torn_staged_file_is_named_and_nothing_is_committed(home: Path) -> None:
     entry = bring(home, "staged")
-    (path,) = (home / "staged" / entry.video_id).glob(what)
+    (path,) = (home / "staged" / entry.video_id).glob("captions-*.parquet")
     bundle = entry.bundle_in(home)
     torn(path)
     with pytest.raises(StagedDamaged, match=path.name):
-        entry.bundle_in(home)
         Store.of(Settings(home=home)).commit(bundle, run_id="run", channel="test")
     assert not broken(home)
+
+
+def test_a_torn_manifest_is_named(home: Path) -> None:
+    entry = bring(home, "staged")
+    torn(home / "staged" / entry.video_id / "captions.json")
+    with pytest.raises(StagedDamaged, match=r"captions\.json"):
+        entry.bundle_in(home)
 
 
 @pytest.mark.parametrize("table", STAGED_TABLES)

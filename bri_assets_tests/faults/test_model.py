@@ -12,7 +12,14 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from bri_assets.errors import VersionNotFound, VideoDeleted, VideoNotFound
 from bri_assets.files import sha256_bytes
@@ -276,9 +283,7 @@ class StoreMachine(RuleBasedStateMachine):
             found = connection.execute(
                 "SELECT video_id, list(text ORDER BY frame_index) FROM v_captions GROUP BY video_id"
             ).fetchall()
-        assert dict(found) == {
-            video: self.texts[held.shown] for video, held in self.model.items() if not held.deleted
-        }
+        assert dict(found) == {video: self.texts[held.shown] for video, held in self.model.items() if not held.deleted}
 
 
 def name_of(video: str) -> str:
