@@ -23,10 +23,10 @@ from benchmarks.synthetic import IMAGE_BYTES, Video
 from bri_assets.settings import Settings
 from bri_assets.staging import Bundle
 from bri_assets.store import Store, StoreFile, rows
+from bri_assets.store.access.duck import connect
+from bri_assets.store.access.journal import Journal
 from bri_assets.store.commit import CommitRequest, CommittedVersion, commit
-from bri_assets.store.duck import connect
 from bri_assets.store.images import image_hashes
-from bri_assets.store.journal import Journal
 
 __all__ = ["Place", "measure", "owned"]
 

@@ -21,7 +21,7 @@ from bri_assets.schemas import STAGED_TABLES, VERSIONED_TABLES
 from bri_assets.settings import Settings
 from bri_assets.staging import Bundle, Source, StagingArea
 from bri_assets.store import PROOFS, StoreFile, rows
-from bri_assets.store.connection import transaction
+from bri_assets.store.access.connection import transaction
 
 __all__ = ["arrow_tables", "fill", "insert", "numbers", "stage", "stage_captions", "tables_beside"]
 

@@ -17,9 +17,9 @@ from benchmarks.commits import Place, owned
 from benchmarks.figures import Samples
 from bri_assets.staging import Bundle
 from bri_assets.store import Store
-from bri_assets.store.backup_folder import Backup
-from bri_assets.store.backups import Backups, Copied
-from bri_assets.store.restore import Restore
+from bri_assets.store.recovery.backup_folder import Backup
+from bri_assets.store.recovery.backups import Backups, Copied
+from bri_assets.store.recovery.restore import Restore
 
 __all__ = ["Recovered", "measure"]
 

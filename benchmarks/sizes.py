@@ -13,9 +13,9 @@ from benchmarks.filling import stage, stage_captions
 from benchmarks.synthetic import Video
 from bri_assets.settings import Settings
 from bri_assets.store import Store
-from bri_assets.store.archive import Archive
-from bri_assets.store.compact import Compaction
-from bri_assets.store.swap import wal_of
+from bri_assets.store.access.swap import wal_of
+from bri_assets.store.archives.archive import Archive
+from bri_assets.store.compaction.compact import Compaction
 
 __all__ = ["Sizes", "measure"]
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from bri_assets.content import content_sha256
 from bri_assets.files import sha256_bytes
 from bri_assets.schemas import STAGED_TABLES
-from bri_assets.staging import Bundle, Manifest, Provenance, content_sha256
+from bri_assets.staging import Bundle, Manifest, Provenance
 
 __all__ = ["DETECTIONS", "FRAMES", "IMAGE_BYTES", "ROWS", "SEGMENTS", "Columns", "Video", "image"]
 

@@ -23,12 +23,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bri_assets.content import content_sha256
 from bri_assets.errors import SourceMissing, StorageFailed, StoreDamaged, VideoDeleted
 from bri_assets.files import sha256_file, sync_folder
 from bri_assets.schemas import SOURCE_VIDEO, VERSIONED_TABLES, TableSpec
-from bri_assets.staging import content_sha256
-from bri_assets.store.archived import load
-from bri_assets.store.holdings import Held, HeldVersion, Holdings
+from bri_assets.store.archives.archived import load
+from bri_assets.store.erasure.holdings import Held, HeldVersion, Holdings
 
 __all__ = ["Exported", "ExportedFile", "export"]
 

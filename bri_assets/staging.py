@@ -8,14 +8,10 @@ run stages anew. What does not belong here: the database (``store``) and Dagster
 from __future__ import annotations
 
 import io
-import json
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, cached_property
-from json.encoder import encode_basestring
-from operator import itemgetter
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,11 +20,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bri_assets.content import canonical, content_sha256, rows_of
 from bri_assets.errors import StagedDamaged, StagedMissing
 from bri_assets.files import sha256_bytes, write_atomically
 from bri_assets.schemas import STAGED_TABLES, TableSpec, validate
 
-__all__ = ["Bundle", "Manifest", "Provenance", "Source", "StagingArea", "content_sha256", "rows_of"]
+__all__ = ["Bundle", "Manifest", "Provenance", "Source", "StagingArea"]
 
 
 class _Record(BaseModel):
@@ -37,7 +34,7 @@ class _Record(BaseModel):
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the record as canonical JSON (sorted keys, no spaces)."""
-        return sha256_bytes(_canonical(self.model_dump(mode="json")))
+        return sha256_bytes(canonical(self.model_dump(mode="json")))
 
 
 _R = TypeVar("_R", bound=_Record)
@@ -121,7 +118,7 @@ class Bundle:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 over the manifests: the same bundle has the same hash, wherever it is committed."""
-        return sha256_bytes(_canonical({name: manifest.digest for name, manifest in self.manifests.items()}))
+        return sha256_bytes(canonical({name: manifest.digest for name, manifest in self.manifests.items()}))
 
 
 @dataclass(frozen=True)
@@ -247,66 +244,27 @@ class StagingArea:
         return rows
 
     def _write_record(self, video_id: str, name: str, record: _Record) -> None:
-        write_atomically(self.root / video_id / name, _canonical(record.model_dump(mode="json")) + b"\n")
+        write_atomically(self.root / video_id / name, canonical(record.model_dump(mode="json")) + b"\n")
 
     def _read_record(self, video_id: str, name: str, kind: type[_R]) -> _R:
         path = self.root / video_id / name
         try:
             return kind.model_validate_json(path.read_bytes())
         except FileNotFoundError as error:
-            raise _missing(path, path.stem) from error
+            raise _missing(path, _table(path)) from error
         except (OSError, ValidationError) as error:
-            raise StagedDamaged(path, f"cannot be read: {error}.", _rematerialize(path.stem)) from error
-
-
-def rows_of(spec: TableSpec, rows: pd.DataFrame) -> list[tuple[Any, ...]]:
-    """The rows as tuples of plain Python values in the order of the table's columns; missing values as None."""
-    columns = [rows[column.name].astype(object) for column in spec.columns]
-    return list(zip(*(values.where(values.notna(), None).tolist() for values in columns), strict=True))
-
-
-def content_sha256(spec: TableSpec, rows: Iterable[tuple[Any, ...]]) -> str:
-    """SHA-256 over the rows' canonical values, in the order of the table's key.
-
-    Canonical is one JSON array a row, in the order of the columns, UTF-8, floats in the shortest form that reads back
-    the same (Python's ``repr``): equal for the same values from Parquet, pandas and DuckDB.
-    """
-    ordered = sorted(rows, key=_by_key(spec))
-    columns = [_texts(values) for values in zip(*ordered, strict=True)]
-    lines = [f"[{','.join(values)}]" for values in zip(*columns, strict=True)]
-    return sha256_bytes("\n".join(lines).encode())
-
-
-@cache
-def _by_key(spec: TableSpec) -> Callable[[tuple[Any, ...]], Any]:
-    names = [column.name for column in spec.columns]
-    return itemgetter(*(names.index(name) for name in spec.key))
-
-
-def _texts(values: tuple[Any, ...]) -> Iterable[str]:
-    """A column's values as JSON, each as the encoder would write it; most columns are of one plain type."""
-    kinds = set(map(type, values))
-    if kinds == {float} and all(map(math.isfinite, values)):
-        return map(float.__repr__, values)
-    if kinds == {int}:
-        return map(int.__repr__, values)
-    if kinds == {str}:
-        return map(encode_basestring, values)
-    return map(_ENCODER.encode, values)
-
-
-#: Made once: json.dumps makes one a call when it is given options, which costs as much as the row.
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-
-
-def _canonical(value: Any) -> bytes:
-    return _ENCODER.encode(value).encode()
+            raise StagedDamaged(path, f"cannot be read: {error}.", _rematerialize(_table(path))) from error
 
 
 def _parquet(rows: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pandas(rows, preserve_index=False), buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def _table(record: Path) -> str:
+    """The table of a manifest, by its file's name: ``captions.json``, ``captions-0123456789ab.json``."""
+    return record.stem.split("-")[0]
 
 
 def _missing(path: Path, table: str) -> StagedMissing:

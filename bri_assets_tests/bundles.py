@@ -19,8 +19,8 @@ from bri_assets.files import sha256_bytes, write_atomically
 from bri_assets.schemas import STAGED_TABLES
 from bri_assets.staging import Bundle, Provenance, StagingArea
 from bri_assets.store import Store, StoreFile
-from bri_assets.store.journal import Journal
-from bri_assets.store.operations import Operations
+from bri_assets.store.access.journal import Journal
+from bri_assets.store.access.operations import Operations
 
 G = TypeVar("G", bound=Operations)
 

@@ -14,13 +14,13 @@ from bri_assets.checks.partitioned import table_of
 from bri_assets.checks.recovery import RECOVERS, drill_failed, drilled
 from bri_assets.errors import BackupDamaged, JournalDamaged, RestoreFailed, UpkeepUnfinished
 from bri_assets.settings import Settings
-from bri_assets.store.archive import Archive
-from bri_assets.store.backup_folder import Backup, kept
-from bri_assets.store.backups import Backups
-from bri_assets.store.drill import Drill
-from bri_assets.store.orphans import Orphans
-from bri_assets.store.purge import Purge
-from bri_assets.store.restore import Restore
+from bri_assets.store.archives.archive import Archive
+from bri_assets.store.archives.orphans import Orphans
+from bri_assets.store.erasure.purge import Purge
+from bri_assets.store.recovery.backup_folder import Backup, kept
+from bri_assets.store.recovery.backups import Backups
+from bri_assets.store.recovery.drill import Drill
+from bri_assets.store.recovery.restore import Restore
 
 __all__ = ["UPKEEP", "archive", "backup", "orphans", "purge", "recovers"]
 

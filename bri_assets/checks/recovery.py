@@ -8,7 +8,7 @@ import dagster as dg
 
 from bri_assets.checks.partitioned import table_of
 from bri_assets.errors import BriError
-from bri_assets.store.drill import DrillResult
+from bri_assets.store.recovery.drill import DrillResult
 
 __all__ = ["RECOVERS", "drill_failed", "drilled"]
 

@@ -15,9 +15,9 @@ from rich.table import Table
 from bri_assets.commands.options import Json
 from bri_assets.display import plain, print_json
 from bri_assets.session import open_session
-from bri_assets.store.archive import Archive, ArchiveResult, SupersededVersion
-from bri_assets.store.orphans import Orphans, OrphansRemoved
-from bri_assets.store.strays import Findings
+from bri_assets.store.archives.archive import Archive, ArchiveResult, SupersededVersion
+from bri_assets.store.archives.orphans import Orphans, OrphansRemoved
+from bri_assets.store.archives.strays import Findings
 
 __all__ = ["app"]
 

@@ -12,7 +12,7 @@ import typer
 
 from bri_assets.display import print_json
 from bri_assets.session import open_session
-from bri_assets.store.compact import Compaction
+from bri_assets.store.compaction.compact import Compaction
 
 __all__ = ["app"]
 

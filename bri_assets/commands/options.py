@@ -10,7 +10,8 @@ import typer
 __all__ = ["TIMES", "Json", "Video", "aware"]
 
 #: How a time may be written on the command line.
-TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d"]
+TIMES = ["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"]
+TIMES += ["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%d"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Video = Annotated[str, typer.Argument(help="A video's id, the beginning of it, or its file name.")]

@@ -13,11 +13,11 @@ from bri_assets.commands.options import TIMES, Json, aware
 from bri_assets.display import plain, print_json
 from bri_assets.session import Session, open_session
 from bri_assets.store import StoreFile, migrations
-from bri_assets.store.backup_folder import Backup, kept
-from bri_assets.store.backups import Backups
-from bri_assets.store.drill import Drill, DrillResult
-from bri_assets.store.migrate import migrate as migrate_store
-from bri_assets.store.restore import Restore, Restored
+from bri_assets.store.recovery.backup_folder import Backup, kept
+from bri_assets.store.recovery.backups import Backups
+from bri_assets.store.recovery.drill import Drill, DrillResult
+from bri_assets.store.recovery.migrate import migrate as migrate_store
+from bri_assets.store.recovery.restore import Restore, Restored
 
 __all__ = ["app"]
 
@@ -105,6 +105,8 @@ def migrate(
     to: Annotated[str, typer.Option(help="A revision, four digits; an older one goes back.")] = migrations.HEAD,
 ) -> None:
     """Bring the store to the revision that this program needs; a backup is made first."""
+    if to not in migrations.known():
+        raise typer.BadParameter(f"the revisions are {', '.join(migrations.known())}", param_hint="--to")
     session = open_session()
     done = migrate_store(StoreFile.of(session.settings), session.settings.backup_dir, to=to, channel="cli")
     if done.backup is None:
@@ -137,7 +139,8 @@ def _print_drill(session: Session, found: DrillResult) -> None:
     verdict = "[green]recovery works[/]" if found.recovers else "[red]recovery does not give back what there is[/]"
     session.console.print(
         f"{verdict}: {found.videos} videos, {found.versions} versions, {found.rows} rows from {begun}"
-        f" and {found.events} events, proven, in {found.seconds:.1f} s"
+        f" and {found.events} events, proven, in {found.seconds:.1f} s",
+        soft_wrap=True,
     )
     for difference in found.differences:
         session.console.print(f"[red]differs:[/] {plain(difference)}", soft_wrap=True)

@@ -20,8 +20,8 @@ from bri_assets.export import export as write_export
 from bri_assets.session import Session, open_session
 from bri_assets.settings import Settings
 from bri_assets.store.deletion import Deletion
-from bri_assets.store.holdings import Holdings
-from bri_assets.store.purge import Purge, Purged
+from bri_assets.store.erasure.holdings import Holdings
+from bri_assets.store.erasure.purge import Purge, Purged
 
 __all__ = ["app"]
 

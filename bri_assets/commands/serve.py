@@ -36,5 +36,5 @@ def serve(
         signal.signal(number, lambda *_: told.set())
     when_alone(told.set)
     with supervised(lambda text: session.console.print(f"[yellow]{plain(text)}[/]")):
-        session.console.print(f"owns {plain(str(file.path))} until Ctrl-C", soft_wrap=True)
+        session.console.print(f"keeps {plain(str(file.path))} owned until Ctrl-C", soft_wrap=True)
         told.wait()

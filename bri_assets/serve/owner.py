@@ -29,11 +29,11 @@ from bri_assets.processes import when_alone
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import GROUPS
-from bri_assets.store.connection import StoreFile
-from bri_assets.store.operations import OPERATIONS, Operations
-from bri_assets.store.owned import OwnedFile, StoreIntruded
-from bri_assets.store.remote import ANSWERED, REFUSED, address_of, in_reach
-from bri_assets.store.wire import PROTOCOL, pack, pack_error, signature_of, unpack
+from bri_assets.store.access.connection import StoreFile
+from bri_assets.store.access.operations import OPERATIONS, Operations
+from bri_assets.store.access.owned import OwnedFile, StoreIntruded
+from bri_assets.store.access.remote import ANSWERED, REFUSED, address_of, in_reach
+from bri_assets.store.access.wire import PROTOCOL, pack, pack_error, signature_of, unpack
 
 __all__ = ["INTRUDED", "application", "groups_of", "main"]
 

@@ -3,18 +3,18 @@
 Knows no model, no media and no Dagster. ``store.Store`` is the door; the rest is behind it.
 """
 
-from bri_assets.store.archive import Archive
-from bri_assets.store.backups import Backups
+from bri_assets.store.access.connection import StoreFile
+from bri_assets.store.archives.archive import Archive
+from bri_assets.store.archives.orphans import Orphans
 from bri_assets.store.commit import CommittedVersion
-from bri_assets.store.compact import Compaction
-from bri_assets.store.connection import StoreFile
+from bri_assets.store.compaction.compact import Compaction
 from bri_assets.store.deletion import Deletion
-from bri_assets.store.drill import Drill
+from bri_assets.store.erasure.holdings import Holdings
+from bri_assets.store.erasure.purge import Purge
 from bri_assets.store.history import History
-from bri_assets.store.holdings import Holdings
-from bri_assets.store.orphans import Orphans
 from bri_assets.store.proofs import PROOFS, ProofResult
-from bri_assets.store.purge import Purge
+from bri_assets.store.recovery.backups import Backups
+from bri_assets.store.recovery.drill import Drill
 from bri_assets.store.store import Store
 from bri_assets.store.uploads import Claim, ClaimResult, NewUpload, PendingUpload
 

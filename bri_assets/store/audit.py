@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from bri_assets.store.journal import Event
+from bri_assets.store.access.journal import Event
 
 __all__ = ["actor", "keep", "record"]
 

@@ -19,9 +19,9 @@ from bri_assets.errors import CommitRefused, CommitUnverified, StoreDamaged
 from bri_assets.schemas import SOURCE_VIDEO, VERSIONED_TABLES
 from bri_assets.staging import Bundle
 from bri_assets.store import audit, pointer, rows, uploads
-from bri_assets.store.connection import transaction
+from bri_assets.store.access.connection import transaction
+from bri_assets.store.access.duck import cursor
 from bri_assets.store.deletion import require_not_deleted
-from bri_assets.store.duck import cursor
 from bri_assets.store.proofs import ProofResult, kept_proofs, prove
 
 __all__ = ["CommitRequest", "CommittedVersion", "commit", "insert_and_prove", "require_committed"]

@@ -13,7 +13,7 @@ import duckdb
 
 from bri_assets.errors import VideoDeleted, VideoNotFound
 from bri_assets.store import audit
-from bri_assets.store.operations import Operations, operation
+from bri_assets.store.access.operations import Operations, operation
 
 __all__ = ["Deleted", "Deletion", "Standing", "delete", "find_held", "require_not_deleted", "standing", "undelete"]
 

@@ -15,9 +15,10 @@ from typing import Any
 import duckdb
 import pandas as pd
 
+from bri_assets.content import content_sha256, rows_of
 from bri_assets.errors import RowsInvalid, StagedDamaged, StagedMissing, StoreDamaged
 from bri_assets.schemas import SOURCE_VIDEO, validate
-from bri_assets.staging import Manifest, Provenance, StagingArea, content_sha256, rows_of
+from bri_assets.staging import Manifest, Provenance, StagingArea
 from bri_assets.store import rows
 
 __all__ = ["restore", "with_facts"]

@@ -16,10 +16,10 @@ import duckdb
 from bri_assets.errors import StoreDamaged
 from bri_assets.files import sha256_file
 from bri_assets.store import audit, facts, pointer, reads
+from bri_assets.store.access.operations import Operations, operation
 from bri_assets.store.commit import require_committed
 from bri_assets.store.deletion import require_not_deleted, standing
 from bri_assets.store.diff import VersionDiff, compare
-from bri_assets.store.operations import Operations, operation
 from bri_assets.store.pointer import PointerMove
 
 __all__ = ["History", "RolledBack", "VersionRecord", "VideoHistory", "roll_back"]

@@ -16,8 +16,9 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from bri_assets.content import content_sha256, rows_of
 from bri_assets.schemas import SOURCE_VIDEO, STAGED_TABLES, TableSpec
-from bri_assets.staging import Bundle, content_sha256, rows_of
+from bri_assets.staging import Bundle
 from bri_assets.store.proofs import ProofResult
 
 __all__ = [

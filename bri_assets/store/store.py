@@ -14,10 +14,10 @@ import pandas as pd
 from bri_assets.errors import StoreDamaged
 from bri_assets.staging import Bundle
 from bri_assets.store import audit, reads, uploads
+from bri_assets.store.access.operations import Operations, operation
 from bri_assets.store.commit import CommitRequest, CommittedVersion, commit, require_committed
 from bri_assets.store.facts import with_facts
 from bri_assets.store.images import image_hashes
-from bri_assets.store.operations import Operations, operation
 from bri_assets.store.uploads import Claim, NewUpload, PendingUpload
 
 __all__ = ["Store"]

@@ -15,11 +15,11 @@ from bri_assets.errors import BriError
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import migrations, reads
-from bri_assets.store.backup_folder import kept, require_intact
-from bri_assets.store.connection import StoreFile
+from bri_assets.store.access.connection import StoreFile
+from bri_assets.store.access.journal import Journal, events_of
 from bri_assets.store.facts import with_facts
-from bri_assets.store.journal import Journal, events_of
-from bri_assets.store.whole import examine
+from bri_assets.store.recovery.backup_folder import kept, require_intact
+from bri_assets.store.recovery.whole import examine
 from bri_assets_tests.faults.ledger import Entry, Held, entries, fold
 
 __all__ = ["broken", "half_visible", "held_by"]

@@ -19,8 +19,9 @@ from bri_assets.serve import owner
 from bri_assets.serve.supervisor import supervised
 from bri_assets.settings import Settings
 from bri_assets.staging import Bundle
-from bri_assets.store import Store, StoreFile, migrations, owned
-from bri_assets.store.whole import examine
+from bri_assets.store import Store, StoreFile, migrations
+from bri_assets.store.access import owned
+from bri_assets.store.recovery.whole import examine
 from bri_assets_tests.faults.invariants import broken, held_by
 from bri_assets_tests.faults.killing import Point, arm
 from bri_assets_tests.faults.ledger import Entry, entries, fold, note

@@ -11,12 +11,13 @@ from bri_assets_tests.faults.killing import Point
 __all__ = ["BOTH", "DIRECT", "OWNER"]
 
 _COMMIT = "bri_assets.store.commit"
-_ARCHIVE, _MOVES = "bri_assets.store.archive", "bri_assets.store.archive_moves"
-_BACKUPS, _MIGRATE = "bri_assets.store.backups", "bri_assets.store.migrate"
-_COMPACT, _REWRITE = "bri_assets.store.compact", "bri_assets.store.rewrite"
-_PURGE, _PURGE_ROWS = "bri_assets.store.purge", "bri_assets.store.purge_rows"
-_RESTORE, _SWAP = "bri_assets.store.restore", "bri_assets.store.swap"
-_JOURNAL = "bri_assets.store.journal"
+_ARCHIVE, _MOVES = "bri_assets.store.archives.archive", "bri_assets.store.archives.archive_moves"
+_BACKUPS, _MIGRATE = "bri_assets.store.recovery.backups", "bri_assets.store.recovery.migrate"
+_FOLDER = "bri_assets.store.recovery.backup_folder"
+_COMPACT, _REWRITE = "bri_assets.store.compaction.compact", "bri_assets.store.compaction.rewrite"
+_PURGE, _PURGE_ROWS = "bri_assets.store.erasure.purge", "bri_assets.store.erasure.purge_rows"
+_RESTORE, _SWAP = "bri_assets.store.recovery.restore", "bri_assets.store.access.swap"
+_JOURNAL = "bri_assets.store.access.journal"
 
 #: From the event that was committed to the caller who is told, of every operation that writes one event.
 _JOURNALLING = (
@@ -122,19 +123,19 @@ BOTH: dict[str, tuple[Point, ...]] = {
 #: Work and places that only the process that does it itself comes to.
 DIRECT: dict[str, tuple[Point, ...]] = {
     "first commit": (
-        Point("before the tables are made", "bri_assets.store.connection:migrations.upgrade", "before"),
+        Point("before the tables are made", "bri_assets.store.access.connection:migrations.upgrade", "before"),
         Point("after the first table", "alembic.op:execute", call=1),
         Point("after 20 statements", "alembic.op:execute", call=20),
         Point("after 80 statements", "alembic.op:execute", call=80),
         Point("before schema_migrations", "bri_assets.files:sha256_file", "before"),
-        Point("tables made, before it is in place", "bri_assets.store.connection:os.replace", "before"),
-        Point("in place", "bri_assets.store.connection:os.replace"),
+        Point("tables made, before it is in place", "bri_assets.store.access.connection:os.replace", "before"),
+        Point("in place", "bri_assets.store.access.connection:os.replace"),
         *_COMMITTING,
         Point("journal's folder not synced", f"{_JOURNAL}:sync_folder", "before"),
     ),
     "commit": (
-        Point("before the lock", "bri_assets.store.connection:StoreFile._wait_for_lock", "before"),
-        Point("after the lock", "bri_assets.store.connection:StoreFile._wait_for_lock"),
+        Point("before the lock", "bri_assets.store.access.connection:StoreFile._wait_for_lock", "before"),
+        Point("after the lock", "bri_assets.store.access.connection:StoreFile._wait_for_lock"),
         Point("opened", "bri_assets.store.store:commit", "before"),
         Point("before the acknowledgement", "bri_assets.store.store:Store.commit"),
     ),
@@ -148,14 +149,15 @@ DIRECT: dict[str, tuple[Point, ...]] = {
         Point("folder made", f"{_BACKUPS}:begin"),
         Point("before it is proven", f"{_BACKUPS}:prove_file", "before"),
         Point("proven", f"{_BACKUPS}:prove_file"),
-        Point("before its record", f"{_BACKUPS}:write_atomically", "before"),
-        Point("record beside it", f"{_BACKUPS}:write_atomically"),
-        Point("named", f"{_BACKUPS}:sync_folder", "before"),
+        Point("before its record", f"{_FOLDER}:write_atomically", "before"),
+        Point("record beside it", f"{_FOLDER}:write_atomically"),
+        Point("named", f"{_FOLDER}:sync_folder", "before"),
         Point("before its row", f"{_BACKUPS}:keep_files"),
         Point("after its record in the store", f"{_BACKUPS}:Backups.record"),
-        Point("before an older one is removed", f"{_BACKUPS}:shutil.rmtree", "before"),
+        Point("before an older one is recorded as removed", f"{_BACKUPS}:Backups.expired", "before"),
+        Point("an older one renamed", f"{_FOLDER}:shutil.rmtree", "before"),
         Point("an older one half removed", "shutil:os.unlink"),
-        Point("an older one removed", f"{_BACKUPS}:shutil.rmtree"),
+        Point("an older one removed", f"{_BACKUPS}:remove"),
         Point("an older one recorded as removed", f"{_BACKUPS}:Backups.expired"),
     ),
     "compact": (

@@ -9,11 +9,12 @@ import duckdb
 import pytest
 
 from bri_assets.settings import Settings
-from bri_assets.store import Store, backups
-from bri_assets.store.archive import Archive
-from bri_assets.store.backups import Backups, kept
+from bri_assets.store import Store
+from bri_assets.store.archives.archive import Archive
 from bri_assets.store.history import History
-from bri_assets.store.restore import Restore
+from bri_assets.store.recovery import backups
+from bri_assets.store.recovery.backups import Backups, kept
+from bri_assets.store.recovery.restore import Restore
 from bri_assets_tests.faults.invariants import broken
 from bri_assets_tests.faults.work import commit_new
 

@@ -25,9 +25,9 @@ from bri_assets.schemas import STAGED_TABLES
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import Store
-from bri_assets.store.backups import Backup, Backups
-from bri_assets.store.journal import Journal
-from bri_assets.store.restore import Restore
+from bri_assets.store.access.journal import Journal
+from bri_assets.store.recovery.backups import Backup, Backups
+from bri_assets.store.recovery.restore import Restore
 from bri_assets_tests.faults import jobs
 from bri_assets_tests.faults.invariants import broken
 from bri_assets_tests.faults.killing import KILLED, Point, Worker
@@ -35,7 +35,7 @@ from bri_assets_tests.faults.ledger import entries, note
 from bri_assets_tests.faults.work import WORKS, bring, commit_new
 
 #: A process dies with its commit in the write-ahead log, acknowledged.
-TOLD = Point("", "bri_assets.store.journal:Journal._append")
+TOLD = Point("", "bri_assets.store.access.journal:Journal._append")
 
 
 @pytest.fixture

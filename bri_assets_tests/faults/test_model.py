@@ -26,17 +26,17 @@ from bri_assets.files import sha256_bytes
 from bri_assets.settings import Settings
 from bri_assets.staging import Bundle, StagingArea
 from bri_assets.store import NewUpload, Store
-from bri_assets.store.archive import Archive
-from bri_assets.store.backups import Backups
+from bri_assets.store.access.connection import StoreFile
+from bri_assets.store.access.operations import Operations
+from bri_assets.store.access.owned import OwnedFile
+from bri_assets.store.archives.archive import Archive
 from bri_assets.store.claims import ClaimResult
-from bri_assets.store.compact import Compaction
-from bri_assets.store.connection import StoreFile
+from bri_assets.store.compaction.compact import Compaction
 from bri_assets.store.deletion import Deletion
+from bri_assets.store.erasure.purge import Purge
 from bri_assets.store.history import History
-from bri_assets.store.operations import Operations
-from bri_assets.store.owned import OwnedFile
-from bri_assets.store.purge import Purge
-from bri_assets.store.restore import Restore
+from bri_assets.store.recovery.backups import Backups
+from bri_assets.store.recovery.restore import Restore
 from bri_assets_tests.faults.invariants import half_visible, held_by
 from bri_assets_tests.faults.ledger import Entry, Held, fold
 from bri_assets_tests.faults.work import bring

@@ -14,8 +14,9 @@ import pytest
 from bri_assets.errors import OwnerFailed, StoreBehind
 from bri_assets.serve.owner import INTRUDED
 from bri_assets.settings import Settings
-from bri_assets.store import Store, remote
-from bri_assets.store.connection import StoreFile
+from bri_assets.store import Store
+from bri_assets.store.access import remote
+from bri_assets.store.access.connection import StoreFile
 from bri_assets_tests.faults import jobs
 from bri_assets_tests.faults.invariants import broken
 from bri_assets_tests.faults.killing import Point, Worker

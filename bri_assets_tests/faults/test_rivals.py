@@ -15,8 +15,8 @@ from bri_assets.errors import QueryTooSlow, StoreBusy
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import Store
-from bri_assets.store.connection import StoreFile
-from bri_assets.store.owned import OwnedFile
+from bri_assets.store.access.connection import StoreFile
+from bri_assets.store.access.owned import OwnedFile
 from bri_assets_tests.faults import jobs
 from bri_assets_tests.faults.invariants import broken
 from bri_assets_tests.faults.killing import Worker

@@ -25,7 +25,7 @@ PROGRAM = textwrap.dedent(
     from bri_assets.errors import EncryptionFailed
     from bri_assets.settings import Settings
     from bri_assets.store import Backups, Drill, Store
-    from bri_assets.store.restore import Restore
+    from bri_assets.store.recovery.restore import Restore
     from bri_assets_tests.bundles import rows, stage
 
     settings = Settings()

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from bri_assets.processes import PROCESS_TAG
-from bri_assets.store.backup_folder import kept
+from bri_assets.store.recovery.backup_folder import kept
 from bri_assets_tests.clips import make_text
 from bri_assets_tests.commands import ROOT, Bri
 from bri_assets_tests.integration.conftest import SAMPLE

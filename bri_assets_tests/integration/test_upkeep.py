@@ -22,9 +22,9 @@ from bri_assets.files import sha256_bytes, write_atomically
 from bri_assets.settings import Settings
 from bri_assets.staging import Source
 from bri_assets.store import StoreFile
-from bri_assets.store.backup_folder import Backup, kept
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.history import History
+from bri_assets.store.recovery.backup_folder import Backup, kept
 from bri_assets_tests.bundles import SOURCE_SHA256, VIDEO_ID, open_store, rows, stage
 from bri_assets_tests.commands import ROOT
 from bri_assets_tests.pipeline import Pipeline, pipeline

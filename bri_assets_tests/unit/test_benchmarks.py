@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.filling import fill
 from bri_assets.schemas import VERSIONED_TABLES
 from bri_assets.store import PROOFS
-from bri_assets.store.whole import examine
+from bri_assets.store.recovery.whole import examine
 from bri_assets_tests.bundles import open_store
 from bri_assets_tests.commands import ROOT
 

@@ -23,10 +23,10 @@ from bri_assets.files import sha256_bytes, sha256_file
 from bri_assets.intake import Examined, Intake
 from bri_assets.schemas import STORE_TABLES, VERSIONED_TABLES
 from bri_assets.store import NewUpload, Store
-from bri_assets.store.archive import Archive
+from bri_assets.store.archives.archive import Archive
 from bri_assets.store.deletion import Deletion
-from bri_assets.store.holdings import Holdings
-from bri_assets.store.purge import Purge
+from bri_assets.store.erasure.holdings import Holdings
+from bri_assets.store.erasure.purge import Purge
 from bri_assets_tests.bundles import open_store, rows, stage
 
 CONTENT = b"the bytes of an upload that is there"

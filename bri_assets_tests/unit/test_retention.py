@@ -17,7 +17,7 @@ from bri_assets.intake import examine
 from bri_assets.session import Session
 from bri_assets.settings import Settings
 from bri_assets.store import Store
-from bri_assets.store.purge import Purge
+from bri_assets.store.erasure.purge import Purge
 from bri_assets_tests.bundles import VIDEO_ID, open_store, rows, stage
 from bri_assets_tests.clips import make_clip
 from bri_assets_tests.snapshots import snapshot

@@ -5,21 +5,27 @@ What does not belong here: the shape that the tables should have today (``schema
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
 import duckdb
 
 from bri_assets.errors import StoreDamaged, StoreOutdated, StoreTooNew
-from bri_assets.store.duck import attach_encrypted
+from bri_assets.store.access.duck import attach_encrypted, damaged
 
-__all__ = ["HEAD", "WITH_BACKUPS", "downgrade", "require_current", "revision_of", "upgrade"]
+__all__ = ["HEAD", "WITH_BACKUPS", "downgrade", "known", "require_current", "revision_of", "upgrade"]
 
 #: The newest revision that this version of the package knows.
 HEAD = "0002"
 
 #: The first revision that has the table ``backups``.
 WITH_BACKUPS = "0002"
+
+
+def known() -> list[str]:
+    """The revisions that this version of the package knows, oldest first."""
+    return sorted(file.name[:4] for file in files(__name__).joinpath("versions").iterdir() if file.name[:4].isdigit())
 
 
 def upgrade(path: Path, revision: str = "head", *, key: str | None = None) -> None:
@@ -67,9 +73,13 @@ def _migrate(path: Path, revision: str, direction: Literal["upgrade", "downgrade
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             getattr(command, direction)(config, revision)
-    except (SQLAlchemyError, duckdb.Error, RuntimeError) as error:
-        remedy = "The store is as it was before; report the message with the version of bri-assets."
+    except RuntimeError as error:
+        raise StoreDamaged(path, f"cannot go to {revision}: {error}.", "The store is as it was before.") from error
+    except (SQLAlchemyError, duckdb.Error) as error:
+        if "encrypt" in str(error):
+            raise damaged(path, error) from error
         said = str(error).splitlines()[0]
+        remedy = "The store is as it was before; report the message with the version of bri-assets."
         raise StoreDamaged(path, f"the {direction} to {revision} failed: {said}.", remedy) from error
     finally:
         engine.dispose()

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bri_assets.content import content_sha256, rows_of
 from bri_assets.errors import StagedDamaged, StagedMissing
 from bri_assets.schemas import CAPTIONS, STAGED_TABLES, validate
-from bri_assets.staging import Source, StagingArea, content_sha256, rows_of
+from bri_assets.staging import Source, StagingArea
 from bri_assets_tests.bundles import VIDEO_ID, rows, stage
 
 finite = st.floats(min_value=0, max_value=1, allow_nan=False)

@@ -11,8 +11,8 @@ import pytest
 from bri_assets.files import sha256_bytes
 from bri_assets.settings import Settings
 from bri_assets.store import Store
-from bri_assets.store import compact as module
-from bri_assets.store.compact import Compaction
+from bri_assets.store.compaction import compact as module
+from bri_assets.store.compaction.compact import Compaction
 from bri_assets_tests.bundles import rows, stage
 
 __all__ = ["commit", "compaction_of", "files_beside", "id_of", "meanwhile", "store_in"]

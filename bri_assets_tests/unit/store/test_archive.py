@@ -14,12 +14,13 @@ import pytest
 from bri_assets.errors import ArchiveDamaged, StorageFailed, VersionNotFound, VideoDeleted
 from bri_assets.files import sha256_bytes, sha256_file
 from bri_assets.schemas import VERSIONED_TABLES
-from bri_assets.store import Store, archive_moves, archived
-from bri_assets.store import archive as module
-from bri_assets.store.archive import Archive, ArchiveOutcome
-from bri_assets.store.connection import transaction
+from bri_assets.store import Store
+from bri_assets.store.access.connection import transaction
+from bri_assets.store.access.wire import signature_of
+from bri_assets.store.archives import archive as module
+from bri_assets.store.archives import archive_moves, archived
+from bri_assets.store.archives.archive import Archive, ArchiveOutcome
 from bri_assets.store.history import History
-from bri_assets.store.wire import signature_of
 from bri_assets_tests.bundles import VIDEO_ID, open_store, rows, stage
 from bri_assets_tests.snapshots import snapshot
 

@@ -14,13 +14,13 @@ from bri_assets.errors import StoreBusy, StoreDamaged
 from bri_assets.files import sha256_bytes
 from bri_assets.settings import Settings
 from bri_assets.store import Store, migrations
-from bri_assets.store.archive import Archive
+from bri_assets.store.access.journal import Journal
+from bri_assets.store.archives.archive import Archive
+from bri_assets.store.compaction.rewrite import size_of
+from bri_assets.store.compaction.same import different_shape
 from bri_assets.store.deletion import Deletion
+from bri_assets.store.erasure.purge import Purge
 from bri_assets.store.history import History
-from bri_assets.store.journal import Journal
-from bri_assets.store.purge import Purge
-from bri_assets.store.rewrite import size_of
-from bri_assets.store.same import different_shape
 from bri_assets.store.uploads import NewUpload
 from bri_assets_tests.snapshots import snapshot
 from bri_assets_tests.unit.store.compacting import (

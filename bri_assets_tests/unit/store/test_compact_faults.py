@@ -19,10 +19,10 @@ from bri_assets.commands.compact import app
 from bri_assets.errors import StoreBusy
 from bri_assets.settings import Settings
 from bri_assets.store import Store
-from bri_assets.store.connection import StoreFile
-from bri_assets.store.owned import OwnedFile
-from bri_assets.store.rewrite import size_of
-from bri_assets.store.whole import examine
+from bri_assets.store.access.connection import StoreFile
+from bri_assets.store.access.owned import OwnedFile
+from bri_assets.store.compaction.rewrite import size_of
+from bri_assets.store.recovery.whole import examine
 from bri_assets_tests.commands import Bri
 from bri_assets_tests.faults.killing import KILLED, Point
 from bri_assets_tests.snapshots import snapshot
@@ -36,24 +36,24 @@ from bri_assets_tests.unit.store.compacting import (
 
 #: Where a compaction dies: in the process that compacts, while nobody owns the store.
 _DEATHS = (
-    Point("the files are copied", "bri_assets.store.compact:Backups.copy_files"),
-    Point("the new file is made", "bri_assets.store.rewrite:migrations.upgrade"),
-    Point("rows are written", "bri_assets.store.rewrite:different_rows", "before"),
-    Point("the new file is proven", "bri_assets.store.compact:rewrite"),
-    Point("the new file caught up", "bri_assets.store.compact:catch_up"),
-    Point("the event is in the new file", "bri_assets.store.compact:audit.record"),
-    Point("before the swap is planned", "bri_assets.store.swap:write_atomically", "before"),
-    Point("the swap is planned", "bri_assets.store.swap:write_atomically"),
-    Point("the old file is gone", "bri_assets.store.swap:_put_aside"),
-    Point("the new file is in place", "bri_assets.store.swap:os.replace"),
-    Point("before the journal knows", "bri_assets.store.journal:Journal._append", "before"),
+    Point("the files are copied", "bri_assets.store.compaction.compact:Backups.copy_files"),
+    Point("the new file is made", "bri_assets.store.compaction.rewrite:migrations.upgrade"),
+    Point("rows are written", "bri_assets.store.compaction.rewrite:different_rows", "before"),
+    Point("the new file is proven", "bri_assets.store.compaction.compact:rewrite"),
+    Point("the new file caught up", "bri_assets.store.compaction.compact:catch_up"),
+    Point("the event is in the new file", "bri_assets.store.compaction.compact:audit.record"),
+    Point("before the swap is planned", "bri_assets.store.access.swap:write_atomically", "before"),
+    Point("the swap is planned", "bri_assets.store.access.swap:write_atomically"),
+    Point("the old file is gone", "bri_assets.store.access.swap:_put_aside"),
+    Point("the new file is in place", "bri_assets.store.access.swap:os.replace"),
+    Point("before the journal knows", "bri_assets.store.access.journal:Journal._append", "before"),
 )
 
 _COMPACT = """
 import sys
 from pathlib import Path
 from bri_assets.settings import Settings
-from bri_assets.store.compact import Compaction
+from bri_assets.store.compaction.compact import Compaction
 from bri_assets_tests.faults.killing import Point, arm
 arm(Point("", sys.argv[2], sys.argv[3]))
 Compaction.of(Settings(home=Path(sys.argv[1]))).compact(channel="test")
@@ -187,7 +187,7 @@ def test_commits_go_on_while_an_owner_adopts_a_new_file(tmp_path: Path, monkeypa
 _OWNER_DEATHS = tuple(
     point
     for point in _DEATHS
-    if point.target.startswith(("bri_assets.store.swap", "bri_assets.store.compact:catch_up"))
+    if point.target.startswith(("bri_assets.store.access.swap", "bri_assets.store.compaction.compact:catch_up"))
 )
 
 

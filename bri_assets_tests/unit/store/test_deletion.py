@@ -13,7 +13,7 @@ from bri_assets.files import sha256_bytes
 from bri_assets.intake import Examined, Intake
 from bri_assets.store import ClaimResult, NewUpload, Store
 from bri_assets.store.deletion import Deletion, delete, require_not_deleted, undelete
-from bri_assets.store.purge import Purge
+from bri_assets.store.erasure.purge import Purge
 from bri_assets_tests.bundles import SOURCE_SHA256, VIDEO_ID, open_store, rows, stage
 from bri_assets_tests.snapshots import snapshot
 

@@ -10,10 +10,10 @@ import pytest
 
 from bri_assets.errors import StoreDamaged, VersionNotFound, VideoNotFound
 from bri_assets.store import Store
+from bri_assets.store.access.operations import OPERATIONS
+from bri_assets.store.access.wire import pack, signature_of, unpack
 from bri_assets.store.diff import ChangedRow, TableDiff, VersionDiff
 from bri_assets.store.history import History
-from bri_assets.store.operations import OPERATIONS
-from bri_assets.store.wire import pack, signature_of, unpack
 from bri_assets_tests.bundles import VIDEO_ID, Rows, open_store, rows, stage
 
 Said = dict[str, dict[str, Any]]

@@ -15,9 +15,9 @@ from bri_assets.files import sha256_bytes
 from bri_assets.staging import Bundle
 from bri_assets.store import Store
 from bri_assets.store import history as module
+from bri_assets.store.access.operations import OPERATIONS
+from bri_assets.store.access.wire import pack, signature_of, unpack
 from bri_assets.store.history import History, RolledBack
-from bri_assets.store.operations import OPERATIONS
-from bri_assets.store.wire import pack, signature_of, unpack
 from bri_assets_tests.bundles import VIDEO_ID, Rows, open_store, rows, stage
 from bri_assets_tests.snapshots import snapshot
 

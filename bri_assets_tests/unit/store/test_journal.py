@@ -9,7 +9,7 @@ import pytest
 
 from bri_assets.errors import JournalDamaged, StoreBehind, StoreMissing
 from bri_assets.store import History, Store
-from bri_assets.store.journal import Journal, events_of
+from bri_assets.store.access.journal import Journal, events_of
 from bri_assets_tests.bundles import VIDEO_ID, open_store, operations, rows, stage
 from bri_assets_tests.unit.store.test_recovery import restore_of
 
@@ -69,9 +69,9 @@ def test_a_line_that_was_changed_is_named(tmp_path: Path) -> None:
     journal_of(tmp_path).path.write_bytes(b"\n".join(lines))
     with pytest.raises(JournalDamaged, match="line 2"):
         list(journal_of(tmp_path).events())
-    told: list[str] = []
+    told: dict[int, str] = {}
     assert [event.event_id for event in journal_of(tmp_path).events(damaged=told)] == [1, 3]
-    assert "line 2" in told[0]
+    assert set(told) == {2}
 
 
 def test_a_last_line_that_was_changed_stops_the_store(tmp_path: Path) -> None:

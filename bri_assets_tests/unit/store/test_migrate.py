@@ -11,10 +11,10 @@ import pytest
 from bri_assets.errors import StoreDamaged, StoreOutdated
 from bri_assets.schemas import STORE_TABLES
 from bri_assets.store import Archive, migrations
-from bri_assets.store.backup_folder import kept
-from bri_assets.store.connection import StoreFile
-from bri_assets.store.journal import Journal
-from bri_assets.store.migrate import migrate
+from bri_assets.store.access.connection import StoreFile
+from bri_assets.store.access.journal import Journal
+from bri_assets.store.recovery.backup_folder import kept
+from bri_assets.store.recovery.migrate import migrate
 from bri_assets_tests.bundles import open_store, operations
 from bri_assets_tests.unit.store.test_recovery import commit, history_of_everything, restore
 

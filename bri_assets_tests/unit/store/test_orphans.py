@@ -15,11 +15,11 @@ from bri_assets.errors import StorageFailed
 from bri_assets.files import sha256_bytes, write_atomically
 from bri_assets.staging import Source
 from bri_assets.store import NewUpload, Store
-from bri_assets.store import orphans as module
-from bri_assets.store.archive import Archive
-from bri_assets.store.orphans import Orphans
-from bri_assets.store.strays import Findings
-from bri_assets.store.wire import signature_of
+from bri_assets.store.access.wire import signature_of
+from bri_assets.store.archives import orphans as module
+from bri_assets.store.archives.archive import Archive
+from bri_assets.store.archives.orphans import Orphans
+from bri_assets.store.archives.strays import Findings
 from bri_assets_tests.bundles import SOURCE_SHA256, VIDEO_ID, open_store, rows, stage
 
 HOURS = 48.0

@@ -17,12 +17,12 @@ from bri_assets.intake import Examined, Intake
 from bri_assets.schemas import STORE_TABLES
 from bri_assets.staging import Source
 from bri_assets.store import ClaimResult, NewUpload, Store
-from bri_assets.store import purge as module
-from bri_assets.store.archive import Archive
+from bri_assets.store.archives.archive import Archive
 from bri_assets.store.deletion import Deletion
-from bri_assets.store.purge import Purge, uploads_still_there
-from bri_assets.store.purge_files import PurgeBegun, remove_files
-from bri_assets.store.purge_rows import begin_purge, finish_purge, remove_rows
+from bri_assets.store.erasure import purge as module
+from bri_assets.store.erasure.purge import Purge, uploads_still_there
+from bri_assets.store.erasure.purge_files import PurgeBegun, remove_files
+from bri_assets.store.erasure.purge_rows import begin_purge, finish_purge, remove_rows
 from bri_assets_tests.bundles import SOURCE_SHA256, VIDEO_ID, open_store, rows, stage
 from bri_assets_tests.snapshots import snapshot
 
@@ -153,7 +153,7 @@ STEPS = ("remove_files", "remove_children", "remove_versions", "remove_video", "
 def test_a_purge_that_is_killed_shows_nothing_and_the_next_finishes_it(
     store: Store, monkeypatch: pytest.MonkeyPatch, step: str, when: str
 ) -> None:
-    from bri_assets.store import purge_rows
+    from bri_assets.store.erasure import purge_rows
 
     before, home = others(store), module if step in ("remove_files", "finish_purge") else purge_rows
     real = getattr(home, step)

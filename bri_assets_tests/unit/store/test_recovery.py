@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from bri_assets.errors import BackupDamaged, RestoreFailed, StoreBusy
+from bri_assets.errors import BackupDamaged, RestoreFailed, StoreBusy, StoreMissing
 from bri_assets.files import sha256_bytes
 from bri_assets.staging import Source, StagingArea
 from bri_assets.store import Backups, Deletion, Drill, History, Purge, Store
-from bri_assets.store.backup_folder import Backup, kept
-from bri_assets.store.connection import StoreFile
-from bri_assets.store.journal import Journal
-from bri_assets.store.restore import Restore, Restored
+from bri_assets.store.access.connection import StoreFile
+from bri_assets.store.access.journal import Journal
+from bri_assets.store.recovery.backup_folder import Backup, kept
+from bri_assets.store.recovery.restore import Restore, Restored
 from bri_assets_tests.bundles import open_store, operations, rows, stage
 from bri_assets_tests.snapshots import snapshot
 
@@ -52,7 +52,10 @@ def restore(home: Path, *, until: datetime | None = None, journal_only: bool = F
 def shown(store: Store) -> dict[str, list[tuple[object, ...]]]:
     """Every row, but for what says of itself that it was restored."""
     found = snapshot(store, without=("uploads", "proofs", "schema_migrations", "backups"))
-    return found | {"audit_log": [row for row in found["audit_log"] if row[3] != "store.restored"]}
+    # Moves of pointers keep their order, but are numbered anew where some were left behind.
+    moves = [row[1:] for row in sorted(found["pointer_history"])]
+    events = [row for row in found["audit_log"] if row[3] != "store.restored"]
+    return found | {"audit_log": events, "pointer_history": moves}
 
 
 def history_of_everything(home: Path) -> Store:
@@ -214,3 +217,66 @@ def test_the_drill_says_what_would_not_come_back(tmp_path: Path) -> None:
     found = operations(Drill, tmp_path).run(restore_of(tmp_path))
     assert not found.recovers
     assert "version.committed of 4" in found.differences[0]
+
+
+@pytest.mark.parametrize("and_a_backup", [False, True])
+def test_what_a_restore_left_behind_never_comes_back(tmp_path: Path, and_a_backup: bool) -> None:
+    first = commit(tmp_path, "first")
+    back_up(tmp_path)
+    until = datetime.now(UTC)
+    while datetime.now(UTC) <= until:
+        time.sleep(0.001)
+    commit(tmp_path, "first", "a mistake")
+    commit(tmp_path, "second", "another mistake")
+    abandoned = back_up(tmp_path)
+    restore(tmp_path, until=until)
+    commit(tmp_path, "first", "as it should be")
+    operations(Deletion, tmp_path).delete(commit(tmp_path, "third"), channel="test")
+    if and_a_backup:
+        back_up(tmp_path)
+    before = shown(open_store(tmp_path))
+    assert operations(Drill, tmp_path).run(restore_of(tmp_path)).recovers
+    open_store(tmp_path).file.path.unlink()
+    restore(tmp_path)
+    assert shown(open_store(tmp_path)) == before
+    assert open_store(tmp_path).video(first)["captions"][0]["text"] == "as it should be"
+    with pytest.raises(BackupDamaged, match="left behind"):
+        restore_of(tmp_path).choose(abandoned.backup_id, None)
+
+
+def test_a_restore_to_a_time_gives_no_number_again(tmp_path: Path) -> None:
+    commit(tmp_path, "first")
+    back_up(tmp_path)
+    until = datetime.now(UTC)
+    while datetime.now(UTC) <= until:
+        time.sleep(0.001)
+    commit(tmp_path, "first", "a mistake")
+    left = open_store(tmp_path).video("first")["video"]["version_id"]
+    restore(tmp_path, until=until)
+    commit(tmp_path, "first", "as it should be")
+    assert open_store(tmp_path).video("first")["video"]["version_id"] > left
+
+
+def test_a_damaged_line_of_the_journal_is_no_loss_where_the_backup_has_its_event(tmp_path: Path) -> None:
+    commit(tmp_path, "first")
+    commit(tmp_path, "second")
+    back_up(tmp_path)
+    commit(tmp_path, "third")
+    path = tmp_path / "staged" / "journal.jsonl"
+    lines = path.read_bytes().split(b"\n")
+    lines[0] = lines[0][:-3] + b"xxx"
+    path.write_bytes(b"\n".join(lines))
+    assert restore(tmp_path).lost == []
+    lines[3] = lines[3][:-3] + b"xxx"
+    path.write_bytes(b"\n".join(lines))
+    with pytest.raises(RestoreFailed, match="line 4"):
+        restore(tmp_path)
+
+
+def test_no_new_store_is_made_where_there_are_backups(tmp_path: Path) -> None:
+    commit(tmp_path, "first")
+    back_up(tmp_path)
+    file = StoreFile(tmp_path / "store" / "bri.duckdb", backups=tmp_path / "backups")
+    file.path.unlink()
+    with pytest.raises(StoreMissing, match="there are backups of it"), file.open():
+        raise AssertionError("opened")

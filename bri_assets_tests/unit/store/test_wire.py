@@ -11,8 +11,8 @@ import pytest
 from bri_assets import errors
 from bri_assets.errors import BriError, CommitRefused, OwnerFailed
 from bri_assets.store import GROUPS, Store
-from bri_assets.store.operations import OPERATIONS
-from bri_assets.store.wire import pack, pack_error, signature_of, unpack, unpack_error
+from bri_assets.store.access.operations import OPERATIONS
+from bri_assets.store.access.wire import pack, pack_error, signature_of, unpack, unpack_error
 from bri_assets_tests.bundles import VIDEO_ID, open_store, rows, stage
 from bri_assets_tests.unit.test_errors import ALL, make
 
