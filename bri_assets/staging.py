@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bri_assets.content import canonical, content_sha256, rows_of
 from bri_assets.errors import StagedDamaged, StagedMissing
 from bri_assets.files import sha256_bytes, write_atomically
-from bri_assets.schemas import STAGED_TABLES, TableSpec, validate
+from bri_assets.schemas import STAGED_TABLES, TableSpec
 
 __all__ = ["Bundle", "Manifest", "Provenance", "Source", "StagingArea"]
 
@@ -224,21 +224,24 @@ class StagingArea:
         return self.root / manifest.video_id / manifest.file
 
     def read(self, manifest: Manifest) -> pd.DataFrame:
-        """The rows that a manifest names, validated, sorted by key, and proven to be those that were staged.
+        """The rows that a manifest names, sorted by key, and proven to be those that were validated and staged.
 
         Raises:
             StagedMissing: the file is gone.
-            StagedDamaged: the file cannot be read, or its rows are not those of the manifest.
-            RowsInvalid: the rows break the schema (it changed since they were staged).
+            StagedDamaged: the file cannot be read, its rows are not those of the manifest, or its columns not those
+                that the table has today.
         """
         spec, path = STAGED_TABLES[manifest.table], self.path(manifest)
         try:
-            rows = pq.read_table(path, partitioning=None).to_pandas()
+            rows: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
         except FileNotFoundError as error:
             raise _missing(path, manifest.table) from error
         except (OSError, pa.ArrowInvalid) as error:
             raise StagedDamaged(path, f"cannot be read: {error}.", _rematerialize(manifest.table)) from error
-        rows = validate(spec, rows)
+        if list(rows.columns) != [column.name for column in spec.columns]:
+            what = "has other columns than its table has today."
+            raise StagedDamaged(path, what, _rematerialize(manifest.table))
+        rows = rows.sort_values(list(spec.key), kind="stable").reset_index(drop=True)
         if (len(rows), content_sha256(spec, rows_of(spec, rows))) != (manifest.row_count, manifest.content_sha256):
             raise StagedDamaged(path, "does not hold the rows that its manifest names.", _rematerialize(manifest.table))
         return rows

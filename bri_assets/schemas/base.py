@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Any
 
 import numpy as np
@@ -126,7 +127,7 @@ class TableSpec:
         """The first paragraph of the model's docstring, on one line."""
         return " ".join((self.model.__doc__ or "").split("\n\n")[0].split())
 
-    @property
+    @cached_property
     def columns(self) -> tuple[Column, ...]:
         """The columns in order, without ``version_id``."""
         return tuple(_column(name, field) for name, field in self.model.to_schema().columns.items())

@@ -16,7 +16,7 @@ import duckdb
 import pandas as pd
 
 from bri_assets.content import content_sha256, rows_of
-from bri_assets.errors import RowsInvalid, StagedDamaged, StagedMissing, StoreDamaged
+from bri_assets.errors import StagedDamaged, StagedMissing, StoreDamaged
 from bri_assets.schemas import SOURCE_VIDEO, validate
 from bri_assets.staging import Manifest, Provenance, StagingArea
 from bri_assets.store import rows
@@ -82,7 +82,7 @@ def _values(video: dict[str, Any]) -> tuple[Any, ...]:
 def _staged(video: dict[str, Any], lineage: dict[str, Any], staging: StagingArea) -> tuple[Any, ...]:
     try:
         return rows_of(SOURCE_VIDEO, staging.read(_manifest(video["video_id"], lineage)))[0]
-    except (StagedMissing, StagedDamaged, RowsInvalid) as error:
+    except (StagedMissing, StagedDamaged) as error:
         raise StoreDamaged(
             video["video_id"],
             f"the facts of its file were others at version {video['version']}, and can no longer be had: {error.what}",

@@ -9,7 +9,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from functools import cache
 from typing import Any
 
 import duckdb
@@ -212,9 +211,7 @@ def read_back(connection: duckdb.DuckDBPyConnection, video_id: str, version_id: 
     return pa.Table.from_pylist(found)
 
 
-@cache
 def _names(spec: TableSpec) -> tuple[str, ...]:
-    """Made once: a spec makes its columns anew each time, which costs as much as a small query."""
     return tuple(column.name for column in spec.columns)
 
 

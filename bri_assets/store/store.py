@@ -36,7 +36,7 @@ class Store(Operations):
             channel: the way in, for the audit log.
 
         Raises:
-            StagedMissing, StagedDamaged, RowsInvalid: a staged table cannot be used; nothing was opened.
+            StagedMissing, StagedDamaged: a staged table cannot be used; nothing was opened.
             CommitRefused: a proof or constraint failed; the store is as it was but for the record of it.
             CommitUnverified: the database lost what it acknowledged.
         """

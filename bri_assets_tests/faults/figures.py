@@ -108,4 +108,4 @@ disks, rivals, strangers, a clock that jumps) are tests beside it in `bri_assets
 
 *The process itself* has the database open and dies. *The owner* dies over a request of a client, who has to finish by
 itself. *The owner's client* dies while the owner works for it, and another asks for the same. *It was there already*
-counts the kills of a process itself after which the work was found done, and whole, before it was done again."""
+counts the kills of a process itself after which readers saw the work done, and whole, before it was done again."""

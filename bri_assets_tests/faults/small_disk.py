@@ -25,7 +25,7 @@ MOST = 14
 
 def main(home: Path, folder: Path, way: str) -> None:
     """Commit until the disk is full, look, make room, and go on."""
-    bundles = [bring(home, f"video {number}", frames=12).bundle_in(home) for number in range(MOST)]
+    bundles = [bring(home, f"another {number}", frames=12).bundle_in(home) for number in range(MOST)]
     ballast = folder / "ballast"
     # What is staged is there before; then the disk is full but for a few events, blocks, or entries of the log.
     leave = 6_000 if folder.name == "staged" else {"direct": 600_000, "owner": 100_000}[way]

@@ -16,22 +16,17 @@ from bri_assets.store.recovery import backups
 from bri_assets.store.recovery.backups import Backups, kept
 from bri_assets.store.recovery.restore import Restore
 from bri_assets_tests.faults.invariants import broken
+from bri_assets_tests.faults.ledger import entries
 from bri_assets_tests.faults.work import commit_new
 
 AHEAD = timedelta(days=3)
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    commit_new(tmp_path / "data", "video")
-    return tmp_path / "data"
 
 
 def test_versions_and_moves_keep_their_order(home: Path) -> None:
     """The first commit was made by a clock that was days ahead; then it was set right."""
     video = _the_clock_was_ahead(home)
     store, history = Store.of(Settings(home=home)), History.of(Settings(home=home))
-    commit_new(home, "video", frames=5)
+    commit_new(home, "video 0", frames=5)
     history.rollback(video, 1, channel="test")
     history.rollback(video, 2, channel="test")
 
@@ -44,14 +39,14 @@ def test_versions_and_moves_keep_their_order(home: Path) -> None:
     assert store.video(video, as_of=moves[-1].effective_at)["video"]["version"] == 2
     assert store.video(video, as_of=datetime.now(UTC) + 2 * AHEAD)["video"]["version"] == 2
     with store.file.reading() as connection:
-        assert connection.execute("SELECT frames FROM v_videos").fetchall() == [(5,)]
+        assert connection.execute("SELECT frames FROM v_videos WHERE video_id = ?", [video]).fetchall() == [(5,)]
     assert not broken(home)
 
 
 def test_a_version_is_not_archived_before_its_time(home: Path) -> None:
     """It was superseded a moment ago, though by its own clock days from now."""
     _the_clock_was_ahead(home)
-    commit_new(home, "video", frames=5)
+    commit_new(home, "video 0", frames=5)
     archive = Archive.of(Settings(home=home))
     assert archive.due(0) == []
     assert archive.due(-2 * AHEAD.days) != []
@@ -60,7 +55,7 @@ def test_a_version_is_not_archived_before_its_time(home: Path) -> None:
 def test_the_newest_backup_is_the_one_that_was_made_last(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = Settings(home=home)
     first = Backups.of(settings).make(settings.backup_dir, keep=1, reason="asked", channel="test")
-    commit_new(home, "video", frames=5)
+    commit_new(home, "video 0", frames=5)
     monkeypatch.setattr(backups, "datetime", _Earlier)
     second = Backups.of(settings).make(settings.backup_dir, keep=1, reason="asked", channel="test")
     assert second.created_at < first.created_at
@@ -70,11 +65,11 @@ def test_the_newest_backup_is_the_one_that_was_made_last(home: Path, monkeypatch
 
 
 def test_a_restore_brings_back_what_a_clock_in_disorder_recorded(home: Path) -> None:
-    commit_new(home, "video", frames=5)
+    commit_new(home, "video 0", frames=5)
     with duckdb.connect(str(Settings(home=home).store_path)) as connection:
         (events,) = connection.execute("SELECT count(*) FROM audit_log").fetchall()[0]
     _the_clock_was_ahead(home)
-    commit_new(home, "video", frames=6)
+    commit_new(home, "video 0", frames=6)
     restore = Restore.of(Settings(home=home))
     assert restore.restore(None, channel="test").events == events + 1
     assert not broken(home)
@@ -89,8 +84,8 @@ class _Earlier(datetime):
 
 
 def _the_clock_was_ahead(home: Path) -> str:
-    """Give what happened so far a time that is days from now; returns the video."""
+    """Give what happened so far a time that is days from now; returns the first video."""
     with duckdb.connect(str(Settings(home=home).store_path)) as connection:
         connection.execute("UPDATE pointer_history SET changed_at = changed_at + INTERVAL 3 DAY")
         connection.execute("UPDATE video_versions SET committed_at = committed_at + INTERVAL 3 DAY")
-        return str(connection.execute("SELECT video_id FROM videos").fetchall()[0][0])
+    return entries(home)[0].video_id

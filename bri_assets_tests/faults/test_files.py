@@ -38,13 +38,6 @@ from bri_assets_tests.faults.work import WORKS, bring, commit_new
 TOLD = Point("", "bri_assets.store.access.journal:Journal._append")
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    for number in range(3):
-        commit_new(tmp_path / "data", f"video {number}")
-    return tmp_path / "data"
-
-
 def database(home: Path) -> Path:
     return Settings(home=home).store_path
 

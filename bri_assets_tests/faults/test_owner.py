@@ -27,12 +27,6 @@ from bri_assets_tests.faults.work import bring, commit_new
 SECONDS = 30.0
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    commit_new(tmp_path / "data", "first")
-    return tmp_path / "data"
-
-
 def until(holds: Callable[[], object]) -> float:
     """Wait until something holds; returns the seconds that it took."""
     began = time.monotonic()
@@ -43,12 +37,12 @@ def until(holds: Callable[[], object]) -> float:
 
 
 def test_an_owner_that_is_killed_is_started_again_and_commits_go_on(home: Path) -> None:
-    bundles = [bring(home, f"video {number}").bundle_in(home) for number in range(6)]
+    bundles = [bring(home, f"another {number}").bundle_in(home) for number in range(6)]
     supervisor = Worker(home.with_name("supervisor.log"), jobs.supervise, home)
     supervisor.ready(SECONDS)
     (first,) = psutil.Process(supervisor.pid).children()
     client = Worker(home.with_name("client.log"), jobs.commit_all, home, bundles)
-    until(lambda: len(entries(home)) > 2)
+    until(lambda: len(entries(home)) > 3 + 1)
 
     first.kill()
 
@@ -101,7 +95,7 @@ def test_an_owner_keeps_a_second_one_out(home: Path) -> None:
 def test_a_stranger_does_not_get_in_when_the_owner_closes_a_descriptor_of_its_file(home: Path, moment: str) -> None:
     """The owner opens and closes its file, as a careless line of code would, and so gives DuckDB's own lock away."""
     pause = Point("", "bri_assets.store.pointer:flip", "before") if moment == "in a commit" else None
-    bundle = bring(home, "video").bundle_in(home)
+    bundle = bring(home, "another").bundle_in(home)
     owner = Worker(home.with_name("owner.log"), jobs.own_carelessly, home, pause)
     owner.ready()
     Store.of(Settings(home=home)).status()
@@ -122,7 +116,7 @@ def test_a_stranger_does_not_get_in_when_the_owner_closes_a_descriptor_of_its_fi
 @pytest.mark.parametrize("closes", [True, False])
 def test_an_owner_that_was_written_past_says_so_and_ends(home: Path, closes: bool) -> None:
     """As before, but on a system that has no lock which survives it; the stranger's rows are there too."""
-    bundle = bring(home, "video").bundle_in(home)
+    bundle = bring(home, "another").bundle_in(home)
     owner = Worker(home.with_name("owner.log"), jobs.own_carelessly, home, None, guarded=False)
     owner.ready()
     Store.of(Settings(home=home)).status()

@@ -27,12 +27,6 @@ from bri_assets_tests.faults.work import bring, commit_new
 ENDLESS = "SELECT count(*) FROM range(100000000000) t(a) WHERE a % 7 = 3"
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    commit_new(tmp_path / "data", "first")
-    return tmp_path / "data"
-
-
 @contextmanager
 def way(name: str, home: Path) -> Iterator[None]:
     """With an owner of the store, or without."""
@@ -50,18 +44,18 @@ def _ends_well(owner: Worker) -> None:
 
 @pytest.mark.parametrize("by", ["direct", "owner"])
 def test_two_processes_commit_the_same_bundle_once(home: Path, by: str) -> None:
-    bundle = bring(home, "video").bundle_in(home)
+    bundle = bring(home, "another").bundle_in(home)
     with way(by, home):
         rivals = [Worker(home.with_name(f"{number}.log"), jobs.commit, home, bundle) for number in range(2)]
         committed = [rival.result() for rival in rivals]
     assert committed[0] == committed[1]
     assert not broken(home)
-    assert len(entries(home)) == 3
+    assert len(entries(home)) == 3 + 2
 
 
 @pytest.mark.parametrize("by", ["direct", "owner"])
 def test_two_processes_commit_different_bundles_of_a_video_as_two_whole_versions(home: Path, by: str) -> None:
-    bundles = [bring(home, "video", frames=frames).bundle_in(home) for frames in (4, 6)]
+    bundles = [bring(home, "another", frames=frames).bundle_in(home) for frames in (4, 6)]
     with way(by, home):
         rivals = [
             Worker(home.with_name(f"{number}.log"), jobs.commit, home, bundle) for number, bundle in enumerate(bundles)
@@ -78,7 +72,7 @@ def test_two_processes_commit_different_bundles_of_a_video_as_two_whole_versions
 
 @pytest.mark.parametrize("by", ["direct", "owner"])
 def test_twenty_processes_commit_different_videos(home: Path, by: str) -> None:
-    bundles = [bring(home, f"video {number}").bundle_in(home) for number in range(20)]
+    bundles = [bring(home, f"one of many {number}").bundle_in(home) for number in range(20)]
     with way(by, home):
         rivals = [
             Worker(home.with_name(f"{number}.log"), jobs.commit, home, bundle) for number, bundle in enumerate(bundles)
@@ -105,7 +99,7 @@ def test_a_process_that_dies_with_the_lock_keeps_nobody_out(home: Path) -> None:
 def test_a_reader_that_holds_on_makes_a_commit_wait_and_then_say_so(home: Path, how: str) -> None:
     reader = Worker(home.with_name("reader.log"), jobs.hold_read if how == "ours" else jobs.hold_plainly, home)
     reader.ready()
-    bundle = bring(home, "video").bundle_in(home)
+    bundle = bring(home, "another").bundle_in(home)
     impatient = Store(home, StoreFile(home / "store" / "bri.duckdb", wait_s=1.0), StagingArea(home / "staged"))
     began = time.monotonic()
     with pytest.raises(StoreBusy, match=r"held the store for more than 1 s"):
@@ -119,7 +113,7 @@ def test_a_reader_that_holds_on_makes_a_commit_wait_and_then_say_so(home: Path, 
 def test_reads_and_commits_go_on_together_in_an_owner(home: Path) -> None:
     """A read that takes all the time it may; commits and other reads meanwhile; then it is stopped."""
     file = StoreFile(home / "store" / "bri.duckdb", wait_s=5, read_s=3)
-    bundle = bring(home, "video").bundle_in(home)
+    bundle = bring(home, "another").bundle_in(home)
     with OwnedFile.owning(file, cursors=2) as owned, _endless_read(owned) as failures:
         store = Store(home, owned, StagingArea(home / "staged"))
         committed = store.commit(bundle, run_id="run", channel="test")

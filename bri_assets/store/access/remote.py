@@ -79,7 +79,9 @@ class Remote:
             with (
                 in_reach(self.address) as address,
                 httpx.Client(
-                    transport=httpx.HTTPTransport(uds=address), timeout=httpx.Timeout(_ANSWER_S, connect=5.0)
+                    # No TLS on a Unix socket: loading its certificates would cost a third of a commit.
+                    transport=httpx.HTTPTransport(uds=address, verify=False),  # noqa: S501
+                    timeout=httpx.Timeout(_ANSWER_S, connect=5.0),
                 ) as client,
             ):
                 answer = client.post("http://owner/operation", content=request)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bri_assets.errors import ArchiveDamaged, RowsInvalid, StagedDamaged, StagedMissing
+from bri_assets.errors import ArchiveDamaged, StagedDamaged, StagedMissing
 from bri_assets.schemas import FRAMES, STAGED_TABLES
 from bri_assets.staging import StagingArea
 from bri_assets.store.archives.archived import FOLDER, image_paths
@@ -155,7 +155,7 @@ class Search:
         try:
             why = named.busy or self._under_way(video_id)
             kept = set() if why else self._kept(named, any(_IMAGE.search(orphan.path) for orphan in strays))
-        except (ArchiveDamaged, StagedDamaged, StagedMissing, RowsInvalid) as error:
+        except (ArchiveDamaged, StagedDamaged, StagedMissing) as error:
             why, kept = f"what it needs cannot be told: {error}", set()
         if why:
             self.found.left_alone.append(LeftAlone(video_id, why))
@@ -201,7 +201,7 @@ class Search:
         """Paths that are in use though no row in the database names them.
 
         Raises:
-            ArchiveDamaged, StagedDamaged, StagedMissing, RowsInvalid: what names them cannot be read.
+            ArchiveDamaged, StagedDamaged, StagedMissing: what names them cannot be read.
         """
         kept: set[str] = set()
         folder = self._home / "staged" / named.video_id

@@ -50,7 +50,7 @@ class Backups(Operations):
     def make(self, folder: Path, *, keep: int, reason: str, channel: str) -> Backup:
         """Copy the database, open and prove the copy, record it, and remove the backups that are too many.
 
-        Commits wait while the files are copied (about a second for each gigabyte), and go on while the copy is proven.
+        Commits wait while the files are copied (some seconds for each gigabyte), and go on while the copy is proven.
 
         Args:
             folder: of all backups.
