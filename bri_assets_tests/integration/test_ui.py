@@ -82,6 +82,7 @@ def ui(light_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory
         except subprocess.TimeoutExpired:
             os.killpg(server.pid, signal.SIGKILL)
             server.wait()
+        opened.wait_for("the end of the owner", lambda: bri.store.file.owner() is None)
 
 
 def _answers(opened: Ui, server: subprocess.Popen[bytes], log: Path) -> bool:
@@ -101,6 +102,8 @@ def test_a_dropped_file_is_committed_without_another_word(ui: Ui) -> None:
     assert status
     found = ui.bri.store.video("holiday")
     assert {"person", "cat", "cup"} <= {row["class_name"] for row in found["detections"]}
+    # The commit, and what this test reads, went through the owner that the UI started.
+    assert ui.bri.store.file.owner() is not None
     run = ui.wait_for("the end of the run", lambda: _ended(ui))
     assert (run["jobName"], run["status"]) == ("ingest", "SUCCESS")
     tags = {tag["key"]: tag["value"] for tag in run["tags"]}
