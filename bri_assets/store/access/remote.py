@@ -80,7 +80,7 @@ class Remote:
                 in_reach(self.address) as address,
                 httpx.Client(
                     # No TLS on a Unix socket: loading its certificates would cost a third of a commit.
-                    transport=httpx.HTTPTransport(uds=address, verify=False),  # noqa: S501
+                    transport=httpx.HTTPTransport(uds=address, verify=False),
                     timeout=httpx.Timeout(_ANSWER_S, connect=5.0),
                 ) as client,
             ):

@@ -76,9 +76,7 @@ class Backups(Operations):
         started, copy = time.monotonic(), partial / DATABASE
         copied = self.copy_files(copy)
         try:
-            with storing(copy, 0):
-                if sha256_file(copy) != copied.sha256:
-                    raise BackupDamaged(partial, "is not what was read from the store.", "Distrust that disk.")
+            _require_as_read(copy, copied.sha256)
             found, revision = prove_file(copy, self.file.key)
         except BackupDamaged:
             put_aside(partial)
@@ -141,6 +139,13 @@ class Backups(Operations):
         with self.writing() as connection:
             if mark_expired(connection, backup_id, who=who):
                 audit.record(connection, who=who, action="backup.expired", entity="backups", entity_id=backup_id)
+
+
+def _require_as_read(copy: Path, sha256: str) -> None:
+    with storing(copy, 0):
+        written = sha256_file(copy)
+    if written != sha256:
+        raise BackupDamaged(copy, "is not what was read from the store.", "Distrust that disk.")
 
 
 def prove_file(path: Path, key: str | None) -> tuple[Wholeness, str]:
