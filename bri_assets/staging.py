@@ -192,7 +192,12 @@ class StagingArea:
             StagedMissing: nothing was.
             StagedDamaged: the manifest cannot be read.
         """
-        return self._read_record(video_id, f"{table}.json", Manifest)
+        manifest = self._read_record(video_id, f"{table}.json", Manifest)
+        staged = self.root / video_id / f"{table}-{manifest.digest[:12]}.json"
+        if not staged.exists():
+            path = self.root / video_id / f"{table}.json"
+            raise StagedDamaged(path, "is no manifest that was staged.", _rematerialize(table))
+        return manifest
 
     def bundle(self, video_id: str) -> Bundle:
         """The newest of every table.
@@ -233,10 +238,11 @@ class StagingArea:
         """
         spec, path = STAGED_TABLES[manifest.table], self.path(manifest)
         try:
-            rows: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas()
+            # What pandas kept of itself in the file is not read: the manifest says what the rows are.
+            rows: pd.DataFrame = pq.read_table(path, partitioning=None).to_pandas(ignore_metadata=True)
         except FileNotFoundError as error:
             raise _missing(path, manifest.table) from error
-        except (OSError, pa.ArrowInvalid) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
             raise StagedDamaged(path, f"cannot be read: {error}.", _rematerialize(manifest.table)) from error
         if list(rows.columns) != [column.name for column in spec.columns]:
             what = "has other columns than its table has today."
@@ -247,16 +253,24 @@ class StagingArea:
         return rows
 
     def _write_record(self, video_id: str, name: str, record: _Record) -> None:
-        write_atomically(self.root / video_id / name, canonical(record.model_dump(mode="json")) + b"\n")
+        write_atomically(self.root / video_id / name, _line(record))
 
     def _read_record(self, video_id: str, name: str, kind: type[_R]) -> _R:
         path = self.root / video_id / name
         try:
-            return kind.model_validate_json(path.read_bytes())
+            data = path.read_bytes()
+            record = kind.model_validate_json(data)
         except FileNotFoundError as error:
             raise _missing(path, _table(path)) from error
         except (OSError, ValidationError) as error:
             raise StagedDamaged(path, f"cannot be read: {error}.", _rematerialize(_table(path))) from error
+        if data != _line(record):
+            raise StagedDamaged(path, "is not what was written.", _rematerialize(_table(path)))
+        return record
+
+
+def _line(record: _Record) -> bytes:
+    return canonical(record.model_dump(mode="json")) + b"\n"
 
 
 def _parquet(rows: pd.DataFrame) -> bytes:

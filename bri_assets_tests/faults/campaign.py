@@ -200,6 +200,8 @@ class _Kill:
         client = Worker(self._log, jobs.do, self._home, self._case.work, entry)
         client.ready()
         killed = self._end(owner, client)
+        if not killed:
+            owner.terminate()
         try:
             client.result()
         except BriError as error:
@@ -209,8 +211,6 @@ class _Kill:
             self._look(entry, again=True)
         else:
             self._look(None, again=False)
-        if not killed:
-            owner.terminate()
         return entry if killed else None
 
     def _client(self, seed: str) -> Entry | None:
@@ -242,15 +242,13 @@ class _Kill:
             if victim.wait() != KILLED:
                 raise Died(f"never came to {self._case.point}: {victim.said()}")
             return True
-        usual = self._seconds.get(self._kind, 0.5)
-        time.sleep(self._chance.uniform(0, usual))
-        if victim.kill():
-            # Moments grow later until some come too late, so that all of the work is met.
-            self._seconds[self._kind] = usual * 1.02
-            return True
-        self._seconds[self._kind] = max(0.05, usual * 0.9)
-        del began
-        return False
+        usual = self._seconds.get(self._kind, 1.5)
+        if worker.ends_within(self._chance.uniform(0, usual)):
+            # From now on moments lie within the time that the work takes, and a little after.
+            self._seconds[self._kind] = 1.1 * (time.monotonic() - began)
+            return False
+        self._seconds[self._kind] = 1.02 * usual  # where the machine has become slower
+        return victim.kill()
 
     def _look(self, entry: Entry | None, *, again: bool) -> None:
         found: jobs.Found = Worker(self._log, jobs.look, self._home, self._case.work, entry, again).result()

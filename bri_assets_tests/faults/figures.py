@@ -57,7 +57,7 @@ def write_page(outcomes: Sequence[Outcome], *, seed: int, seconds: float, path: 
     for work in dict.fromkeys(outcome.case.work for outcome in sorted(outcomes, key=lambda found: found.case.work)):
         lines += [f"\n## {work.capitalize()}\n", *_table([found for found in outcomes if found.case.work == work])]
     if problems:
-        lines += ["\n## What did not hold\n", *(f"- {problem}" for problem in problems)]
+        lines += ["\n## What did not hold\n", *(f"- {problem.splitlines()[0]}" for problem in problems)]
     path.write_text("\n".join(lines) + "\n")
 
 

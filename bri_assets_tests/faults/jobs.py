@@ -208,10 +208,12 @@ def _there(home: Path, entry: Entry) -> bool:
 
 def _migrated_wrong(home: Path) -> list[str]:
     """A store that a migration was killed over is of one revision or the other, and whole."""
-    path = StoreFile.of(Settings(home=home)).path
-    with duckdb.connect(str(path)) as connection:
-        revision = migrations.revision_of(connection)
-        tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    try:
+        with duckdb.connect(str(Settings(home=home).store_path)) as connection:
+            revision = migrations.revision_of(connection)
+            tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    except duckdb.Error as error:
+        return [str(error).splitlines()[0]]
     news = {"archived_tables", "backups", "purges"}
     expected = news if revision == migrations.HEAD else set()
     return [] if tables & news == expected else [f"revision {revision} with the tables {sorted(tables & news)}"]

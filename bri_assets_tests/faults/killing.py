@@ -164,6 +164,11 @@ class Worker:
             raise told[1]
         return told[1]
 
+    def ends_within(self, seconds: float) -> bool:
+        """Whether it ends by itself within so many seconds."""
+        self._process.join(seconds)
+        return not self.alive
+
     def kill(self) -> bool:
         """Kill it with SIGKILL; returns whether it was killed by that, and had not ended before."""
         if self.alive:

@@ -120,6 +120,9 @@ BOTH: dict[str, tuple[Point, ...]] = {
     ),
 }
 
+#: Closing the database writes its log into the file; a kill before that leaves the log to whoever opens it next.
+_MIGRATED = Point("after COMMIT, still open", "sqlalchemy.engine.base:RootTransaction._do_commit")
+
 #: Work and places that only the process that does it itself comes to.
 DIRECT: dict[str, tuple[Point, ...]] = {
     "first commit": (
@@ -128,6 +131,7 @@ DIRECT: dict[str, tuple[Point, ...]] = {
         Point("after 20 statements", "alembic.op:execute", call=20),
         Point("after 80 statements", "alembic.op:execute", call=80),
         Point("before schema_migrations", "bri_assets.files:sha256_file", "before"),
+        _MIGRATED,
         Point("tables made, before it is in place", "bri_assets.store.access.connection:os.replace", "before"),
         Point("in place", "bri_assets.store.access.connection:os.replace"),
         *_COMMITTING,
@@ -176,7 +180,8 @@ DIRECT: dict[str, tuple[Point, ...]] = {
         Point("after the last table", "alembic.op:execute", call=3),
         Point("after a comment", "alembic.op:execute", call=20),
         Point("before schema_migrations", "bri_assets.files:sha256_file", "before"),
-        Point("after COMMIT", f"{_MIGRATE}:migrations.upgrade"),
+        _MIGRATED,
+        Point("after COMMIT, closed", f"{_MIGRATE}:migrations.upgrade"),
         Point("recorded", f"{_MIGRATE}:_record"),
     ),
     "downgrade": (
@@ -184,7 +189,8 @@ DIRECT: dict[str, tuple[Point, ...]] = {
         Point("after the backup", f"{_MIGRATE}:_back_up"),
         Point("after the first table is dropped", "alembic.op:execute", call=1),
         Point("after the last table is dropped", "alembic.op:execute", call=3),
-        Point("after COMMIT", f"{_MIGRATE}:migrations.downgrade"),
+        _MIGRATED,
+        Point("after COMMIT, closed", f"{_MIGRATE}:migrations.downgrade"),
         Point("recorded", f"{_MIGRATE}:_record"),
     ),
     "restore": (

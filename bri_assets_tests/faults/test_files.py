@@ -12,7 +12,6 @@ import pytest
 from bri_assets.errors import (
     BackupDamaged,
     BriError,
-    CommitRefused,
     JournalDamaged,
     RowsInvalid,
     StagedDamaged,
@@ -101,7 +100,7 @@ def test_a_torn_store_is_named_and_brought_back(home: Path, share: float) -> Non
 
 def test_a_lost_store_is_not_made_anew(home: Path) -> None:
     database(home).unlink()
-    with pytest.raises(StoreMissing, match="its journal tells of 3 events"):
+    with pytest.raises(StoreMissing, match="is not there, but its journal tells of events"):
         Store.of(Settings(home=home)).status()
     assert not database(home).exists()
     put_back(home)
@@ -197,19 +196,15 @@ def test_a_bit_that_flips_in_a_staged_file_is_named_or_harmless(home: Path, tabl
 
 
 def test_a_bit_that_flips_in_a_manifest_is_named(home: Path) -> None:
+    """Whatever it says: that another tool made the rows would be a lie too."""
     entry, seed = bring(home, "staged"), random.randrange(10**6)
     path, chance = home / "staged" / entry.video_id / "captions.json", random.Random(seed)
     whole = path.read_bytes()
     for _ in range(40):
         path.write_bytes(whole)
         flipped(path, chance)
-        try:
-            bundle = StagingArea(home / "staged").bundle(entry.video_id)
-            Store.of(Settings(home=home)).commit(bundle, run_id="run", channel="test")
-        except (StagedDamaged, StagedMissing, CommitRefused):
-            continue
-        # What changed is not a fact of the rows (a word of the tool's name): it is another bundle, and says so.
-        assert bundle.sha256 != entry.bundle, seed
+        with pytest.raises((StagedDamaged, StagedMissing)):
+            StagingArea(home / "staged").bundle(entry.video_id)
 
 
 def test_a_torn_staged_file_loses_a_restore_and_says_so(home: Path) -> None:

@@ -14,7 +14,7 @@ from bri_assets_tests.faults.figures import PAGE, write_page
 from bri_assets_tests.faults.killing import exists
 
 #: Kills where nobody asked for a number.
-SHORT = 40
+SHORT = 30
 
 
 def test_every_point_is_a_function_of_the_package() -> None:

@@ -297,8 +297,8 @@ def test_every_read_is_what_a_plain_model_says(request: pytest.FixtureRequest) -
     run_state_machine_as_test(
         StoreMachine,
         settings=settings(
-            max_examples=max(5, kills // 10),
-            stateful_step_count=10 if kills < 500 else 30,
+            max_examples=max(5, kills // 20),
+            stateful_step_count=10 if kills < 500 else 20,
             deadline=None,
             # Seconds a step: a failure is told as it was found, not looked for in a shorter sequence.
             phases=(Phase.generate,),

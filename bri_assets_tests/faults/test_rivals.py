@@ -112,7 +112,7 @@ def test_a_reader_that_holds_on_makes_a_commit_wait_and_then_say_so(home: Path, 
 
 def test_reads_and_commits_go_on_together_in_an_owner(home: Path) -> None:
     """A read that takes all the time it may; commits and other reads meanwhile; then it is stopped."""
-    file = StoreFile(home / "store" / "bri.duckdb", wait_s=5, read_s=3)
+    file = StoreFile(home / "store" / "bri.duckdb", wait_s=5, read_s=8)
     bundle = bring(home, "another").bundle_in(home)
     with OwnedFile.owning(file, cursors=2) as owned, _endless_read(owned) as failures:
         store = Store(home, owned, StagingArea(home / "staged"))
@@ -129,7 +129,7 @@ def test_reads_that_are_too_many_are_told_so_in_bounded_time(home: Path) -> None
         began = time.monotonic()
         with pytest.raises(StoreBusy, match="1 other reads went on"):
             store.status()
-        assert 0.5 <= time.monotonic() - began < 2.5
+        assert 0.5 <= time.monotonic() - began < 10
     assert not broken(home)
 
 
