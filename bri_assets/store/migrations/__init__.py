@@ -69,6 +69,10 @@ def _migrate(path: Path, revision: str, direction: Literal["upgrade", "downgrade
     engine = create_engine("duckdb:///:memory:" if key else f"duckdb:///{path}", poolclass=NullPool)
     if key is not None:
         event.listen(engine, "connect", lambda connection, _record: attach_encrypted(connection, path, key))
+    # DuckDB cannot replay a write-ahead log that makes or drops tables with such constraints (1.5.6): a process that
+    # dies between COMMIT and checkpoint would leave a store that never opens again. With no threshold COMMIT is the
+    # checkpoint, and there is no log.
+    event.listen(engine, "connect", lambda connection, _record: connection.execute("SET checkpoint_threshold = '0B'"))
     try:
         with engine.begin() as connection:
             config.attributes["connection"] = connection

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bri_assets.errors import BackupDamaged, RestoreFailed
+from bri_assets.errors import BackupDamaged, RestoreFailed, StoreBehind
 from bri_assets.files import storing, sync_folder
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
@@ -245,9 +245,11 @@ class Restore:
         with self.file.locked():
             with dataclasses.replace(self.file, journal=None).opened() as connection:
                 damaged: dict[int, str] = {}
-                told = max((event.event_id for event in self.journal.events(damaged=damaged)), default=0)
-                if told > max((event.event_id for event in events_of(connection)), default=0):
-                    self.journal.require_not_ahead(connection)
+                told = {event.event_id for event in self.journal.events(damaged=damaged)}
+                lacking = told - {event.event_id for event in events_of(connection)}
+                if lacking:
+                    what = f"tells of {len(lacking)} event(s) that the database does not have."
+                    raise StoreBehind(self.journal.path, what, "Run `bri restore`: it replays what is missing.")
                 with transaction(connection):
                     audit.record(
                         connection,
