@@ -26,8 +26,14 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True,
 
 def rows_of(spec: TableSpec, rows: pd.DataFrame) -> list[tuple[Any, ...]]:
     """The rows as tuples of plain Python values in the order of the table's columns; missing values as None."""
-    columns = [rows[column.name].astype(object) for column in spec.columns]
-    return list(zip(*(values.where(values.notna(), None).tolist() for values in columns), strict=True))
+    return list(zip(*(_plain(rows[column.name]) for column in spec.columns), strict=True))
+
+
+def _plain(values: pd.Series[Any]) -> list[Any]:
+    plain = values.tolist()
+    if not values.hasnans:
+        return plain
+    return [None if missing else value for value, missing in zip(plain, values.isna(), strict=True)]
 
 
 def content_sha256(spec: TableSpec, rows: Iterable[tuple[Any, ...]]) -> str:

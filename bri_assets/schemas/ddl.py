@@ -10,7 +10,7 @@ from typing import Any
 
 from bri_assets.schemas.base import Column, TableSpec
 
-__all__ = ["comments", "create_table"]
+__all__ = ["comments", "create_table", "text"]
 
 
 def create_table(spec: TableSpec) -> str:
@@ -24,9 +24,9 @@ def create_table(spec: TableSpec) -> str:
 
 def comments(spec: TableSpec) -> list[str]:
     """COMMENT ON statements that put the meanings into the database."""
-    statements = [f"COMMENT ON TABLE {spec.name} IS {_text(spec.meaning)}"]
+    statements = [f"COMMENT ON TABLE {spec.name} IS {text(spec.meaning)}"]
     return statements + [
-        f"COMMENT ON COLUMN {spec.name}.{column.name} IS {_text(column.meaning)}" for column in spec.stored_columns
+        f"COMMENT ON COLUMN {spec.name}.{column.name} IS {text(column.meaning)}" for column in spec.stored_columns
     ]
 
 
@@ -55,7 +55,7 @@ def _check(column: str, name: str, statistics: dict[str, Any]) -> str:
         case "less_than_or_equal_to":
             return f"{column} <= {statistics['max_value']}"
         case "str_matches" | "str_contains":
-            return f"regexp_matches({column}, {_text(statistics['pattern'])})"
+            return f"regexp_matches({column}, {text(statistics['pattern'])})"
         case "str_length":
             return f"length({column}) >= {statistics['min_value']}"
         case "isin":
@@ -65,8 +65,9 @@ def _check(column: str, name: str, statistics: dict[str, Any]) -> str:
 
 
 def _literal(value: object) -> str:
-    return str(value) if isinstance(value, int) else _text(str(value))
+    return str(value) if isinstance(value, int) else text(str(value))
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
+    """A text as a literal of SQL, where DuckDB takes no parameters."""
     return "'" + value.replace("'", "''") + "'"

@@ -5,12 +5,12 @@ What does not belong here: the rows of ``uploads`` that a claim leaves (``upload
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 
 import duckdb
 
-from bri_assets.store.deletion import standing
+from bri_assets.store.deletion import minute, standing
 
 __all__ = ["PERSONS", "ClaimResult", "judge", "known_video", "outcome"]
 
@@ -53,10 +53,10 @@ def judge(
     """
     found = standing(connection, video_id)
     if found.purge_begun_at is not None:
-        what = f"is being purged since {_minute(found.purge_begun_at)}"
+        what = f"is being purged since {minute(found.purge_begun_at)}"
         return ClaimResult.DELETED, f"{what}; `bri purge {video_id}` finishes that, then it can be ingested anew."
     if found.deleted_at is not None:
-        what = f"was deleted on {_minute(found.deleted_at)}; `bri undelete {video_id}` brings it back"
+        what = f"was deleted on {minute(found.deleted_at)}; `bri undelete {video_id}` brings it back"
         return ClaimResult.DELETED, f"{what}, `bri purge {video_id}` forgets it so that it can be ingested anew."
     if connection.execute("SELECT 1 FROM current_versions WHERE video_id = ?", [video_id]).fetchone():
         return ClaimResult.COMMITTED, None
@@ -66,7 +66,7 @@ def judge(
     # An upload that names the video was brought since the purge, by a person.
     purged_at = None if found.uploaded or requested_by in PERSONS else _purged_at(connection, sha256)
     if purged_at is not None:
-        what = f"is a video that was purged on {_minute(purged_at)}."
+        what = f"is a video that was purged on {minute(purged_at)}."
         return ClaimResult.PURGED, f"{what} Remove the file, or `bri ingest` it to have it anew."
     return ClaimResult.INGEST, None
 
@@ -94,7 +94,3 @@ def _purged_at(connection: duckdb.DuckDBPyConnection, sha256: str | None) -> dat
     ).fetchall()
     purged_at: datetime | None = found[0][0]
     return purged_at
-
-
-def _minute(when: datetime) -> str:
-    return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

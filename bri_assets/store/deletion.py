@@ -15,7 +15,17 @@ from bri_assets.errors import VideoDeleted, VideoNotFound
 from bri_assets.store import audit
 from bri_assets.store.access.operations import Operations, operation
 
-__all__ = ["Deleted", "Deletion", "Standing", "delete", "find_held", "require_not_deleted", "standing", "undelete"]
+__all__ = [
+    "Deleted",
+    "Deletion",
+    "Standing",
+    "delete",
+    "find_held",
+    "minute",
+    "require_not_deleted",
+    "standing",
+    "undelete",
+]
 
 
 @dataclass(frozen=True)
@@ -177,9 +187,9 @@ def require_not_deleted(connection: duckdb.DuckDBPyConnection, video_id: str) ->
         raise _being_purged(video_id, found.purge_begun_at)
     if found.deleted_at is not None:
         remedy = f"`bri undelete {video_id}` brings it back."
-        raise VideoDeleted(video_id, f"was deleted on {_day(found.deleted_at)}.", remedy)
+        raise VideoDeleted(video_id, f"was deleted on {minute(found.deleted_at)}.", remedy)
     if found.forgotten and found.purged_at is not None:
-        what = f"was purged on {_day(found.purged_at)}, and nobody has brought its file since."
+        what = f"was purged on {minute(found.purged_at)}, and nobody has brought its file since."
         raise VideoDeleted(video_id, what, "If it shall be there again, `bri ingest` its file.")
 
 
@@ -217,14 +227,14 @@ def _require_committed(found: Standing) -> None:
     if found.purge_begun_at is not None:
         raise _being_purged(found.video_id, found.purge_begun_at)
     if found.forgotten and found.purged_at is not None:
-        what = f"was purged on {_day(found.purged_at)}: nothing of it is left that could come back."
+        what = f"was purged on {minute(found.purged_at)}: nothing of it is left that could come back."
         raise VideoNotFound(found.video_id, what, "If it shall be there again, `bri ingest` its file.")
     remedy = f"`bri purge {found.video_id}` removes what is there of it."
     raise VideoNotFound(found.video_id, "was never committed, so no read shows it.", remedy)
 
 
 def _being_purged(video_id: str, begun_at: datetime) -> VideoDeleted:
-    what = f"is being purged since {_day(begun_at)}, and what is removed cannot come back."
+    what = f"is being purged since {minute(begun_at)}, and what is removed cannot come back."
     return VideoDeleted(video_id, what, f"`bri purge {video_id}` finishes that.")
 
 
@@ -239,5 +249,6 @@ def _record(connection: duckdb.DuckDBPyConnection, action: str, video_id: str, c
     )
 
 
-def _day(when: datetime) -> str:
+def minute(when: datetime) -> str:
+    """A time as a person is told it: to the minute, in UTC."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

@@ -14,12 +14,12 @@ from typing import Any
 import duckdb
 
 from bri_assets.errors import StoreDamaged
-from bri_assets.files import sha256_file
 from bri_assets.store import audit, facts, pointer, reads
 from bri_assets.store.access.operations import Operations, operation
 from bri_assets.store.commit import require_committed
 from bri_assets.store.deletion import require_not_deleted, standing
 from bri_assets.store.diff import VersionDiff, compare
+from bri_assets.store.images import not_as_committed
 from bri_assets.store.pointer import PointerMove
 
 __all__ = ["History", "RolledBack", "VersionRecord", "VideoHistory", "roll_back"]
@@ -232,7 +232,7 @@ def _require_images(home: Path, found: dict[str, Any]) -> None:
     Raises:
         StoreDamaged: names those that are not.
     """
-    wrong = [row["image_path"] for row in found["frames"] if _hash(home / row["image_path"]) != row["image_sha256"]]
+    wrong = not_as_committed(home, found["frames"])
     if wrong:
         more = f" and {len(wrong) - _MOST_NAMED} more" if len(wrong) > _MOST_NAMED else ""
         raise StoreDamaged(
@@ -241,11 +241,3 @@ def _require_images(home: Path, found: dict[str, Any]) -> None:
             f" {', '.join(wrong[:_MOST_NAMED])}{more}.",
             "Put them back from a backup of BRI_HOME, or take another version.",
         )
-
-
-def _hash(image: Path) -> str | None:
-    """Hash of an image, None where it cannot be read."""
-    try:
-        return sha256_file(image)
-    except OSError:
-        return None

@@ -9,15 +9,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import pandas as pd
-
 from bri_assets.errors import StoreDamaged
 from bri_assets.staging import Bundle
 from bri_assets.store import audit, reads, uploads
 from bri_assets.store.access.operations import Operations, operation
 from bri_assets.store.commit import CommitRequest, CommittedVersion, commit, require_committed
 from bri_assets.store.facts import with_facts
-from bri_assets.store.images import image_hashes
+from bri_assets.store.images import image_hashes, not_as_committed
 from bri_assets.store.uploads import Claim, NewUpload, PendingUpload
 
 __all__ = ["Store"]
@@ -121,8 +119,7 @@ class Store(Operations):
         with self.file.reading() as connection:
             require_committed(connection, video_id)
             frames = reads.video(connection, video_id)["frames"]
-        hashes = image_hashes(self.home, pd.DataFrame(frames, columns=["frame_index", "image_path"]))
-        wrong = [row["image_path"] for row in frames if hashes.get(row["frame_index"]) != row["image_sha256"]]
+        wrong = not_as_committed(self.home, frames)
         if wrong:
             what = f"{len(wrong)} image(s) are missing or were changed, the first is {wrong[0]}."
             remedy = (

@@ -6,7 +6,7 @@ claim comes to (``claims``) and what becomes of the uploads of a purged video (`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import duckdb
@@ -174,12 +174,7 @@ def keep_committed(
            ON CONFLICT DO NOTHING""",
         {
             "upload_id": upload.upload_id,
-            "path": upload.path,
-            "filename": upload.filename,
-            "signature": upload.signature,
-            "size_bytes": upload.size_bytes,
-            "sha256": upload.sha256,
-            "video_id": upload.video_id,
+            **asdict(upload),
             "run_id": run_id,
             "who": who,
             "at": at,
@@ -252,11 +247,7 @@ def _upsert(
            RETURNING attempts, {_ATTEMPT_ID}""",  # noqa: S608 - our own text
         {
             "upload_id": upload.upload_id,
-            "path": upload.path,
-            "filename": upload.filename,
-            "signature": upload.signature,
-            "size_bytes": upload.size_bytes,
-            "sha256": upload.sha256,
+            **asdict(upload),
             "who": who,
             **values,
         },

@@ -14,8 +14,9 @@ from pathlib import Path
 import duckdb
 
 from bri_assets.errors import EncryptionFailed, QueryTooSlow, StorageFailed, StoreDamaged
+from bri_assets.schemas.ddl import text
 
-__all__ = ["BROKEN", "HELD", "attach_encrypted", "broken", "connect", "cursor", "damaged", "snapshot", "text"]
+__all__ = ["BROKEN", "HELD", "attach_encrypted", "broken", "connect", "cursor", "damaged", "snapshot"]
 
 #: What DuckDB says when another process has the file open.
 HELD = "Could not set lock"
@@ -95,11 +96,6 @@ def _packaged_httpfs() -> Path | None:
         return None
     file = Path(found.origin).parent / "extensions" / f"v{duckdb.__version__}" / "httpfs.duckdb_extension"
     return file if file.exists() else None
-
-
-def text(value: str) -> str:
-    """A literal of SQL, where DuckDB takes no parameters."""
-    return "'" + value.replace("'", "''") + "'"
 
 
 @contextmanager

@@ -129,7 +129,7 @@ class Compaction(Operations):
         """
         folder, name = self.file.path.parent, self.file.path.name
         with self.file.still(), storing(folder, 0):
-            if _swap_is_pending(self.file.path):
+            if swap.pending(self.file.path):
                 return
             for leftover in folder.glob(f"{name}{_SUFFIX}*"):
                 leftover.unlink()
@@ -173,7 +173,7 @@ class Compaction(Operations):
             raise  # its owner is asked to adopt the same file
         except StoreBusy:
             # An owner that died over this may have left the swap half done, and then this file is the store.
-            if not _swap_is_pending(self.file.path):
+            if not swap.pending(self.file.path):
                 _remove(fresh)
             raise
         seconds = round(time.monotonic() - began[0], 3)
@@ -237,10 +237,6 @@ def _working_on(connection: duckdb.DuckDBPyConnection, database: str) -> Iterato
         yield
     finally:
         connection.execute(f"USE {quoted(before)}")
-
-
-def _swap_is_pending(store: Path) -> bool:
-    return swap.pending(store)
 
 
 def _remove(fresh: Path) -> None:

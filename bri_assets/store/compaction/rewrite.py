@@ -16,9 +16,10 @@ import duckdb
 
 from bri_assets.errors import StorageFailed, StoreDamaged
 from bri_assets.files import storing, sync_folder
+from bri_assets.schemas.ddl import text
 from bri_assets.store import migrations
 from bri_assets.store.access import swap
-from bri_assets.store.access.duck import connect, text
+from bri_assets.store.access.duck import connect
 from bri_assets.store.compaction.follow import follow
 from bri_assets.store.compaction.same import different_rows, different_shape
 from bri_assets.store.recovery.whole import examine

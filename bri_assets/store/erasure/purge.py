@@ -16,7 +16,7 @@ import duckdb
 from bri_assets.errors import BriError, VideoNotFound
 from bri_assets.store import audit
 from bri_assets.store.access.operations import Operations, operation
-from bri_assets.store.deletion import find_held, standing
+from bri_assets.store.deletion import find_held, minute, standing
 from bri_assets.store.erasure.purge_files import PurgeBegun, RemovedFiles, has_files, remove_files
 from bri_assets.store.erasure.purge_left import Left, left_of
 from bri_assets.store.erasure.purge_rows import begin_purge, finish_purge, remove_rows
@@ -105,8 +105,8 @@ class Purge(Operations):
         """First step: hide the video for good and say that its purge has begun; see ``purge``."""
         with self.writing() as connection:
             found = standing(connection, find_held(connection, name))
-            if found.forgotten and not self._has_files(found.video_id):
-                what = f"was purged on {found.purged_at:%Y-%m-%d %H:%M} UTC; nothing of it is left to remove."
+            if found.forgotten and found.purged_at is not None and not self._has_files(found.video_id):
+                what = f"was purged on {minute(found.purged_at)}; nothing of it is left to remove."
                 raise VideoNotFound(found.video_id, what, f"`bri export {found.video_id} FOLDER` shows what is held.")
             who = audit.actor(channel)
             if begin_purge(connection, found.video_id, reason=reason, who=who):
@@ -123,7 +123,12 @@ class Purge(Operations):
         """Third step, when the files are gone: remove the rows; returns how many, by table."""
         with self.file.open() as connection:
             kept = uploads_still_there(connection, video_id)
-            return remove_rows(connection, video_id, kept, who=audit.actor(channel))
+            who = audit.actor(channel)
+
+            def told(removed: dict[str, int]) -> None:
+                _record(connection, "video.rows_removed", video_id, who, {"video_id": video_id, **removed})
+
+            return remove_rows(connection, video_id, kept, who=who, told=told)
 
     @operation()
     def finish(self, video_id: str, *, files: int, channel: str) -> None:

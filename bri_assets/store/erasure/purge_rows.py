@@ -8,8 +8,9 @@ belong here: files, and the order of rows and files (``purge``).
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
+from functools import partial
 
 import duckdb
 
@@ -80,6 +81,7 @@ def remove_rows(
     *,
     who: str,
     at: datetime | None = None,
+    told: Callable[[dict[str, int]], None] = lambda _: None,
 ) -> dict[str, int]:
     """Remove every row of a video whose purge has begun, in transactions of its own.
 
@@ -89,16 +91,18 @@ def remove_rows(
         still_there: ids of its uploads whose files are where they were; see ``remove_video``.
         who: as ``audit.actor`` gives it.
         at: when it was purged; None for now.
+        told: is handed what each of the transactions removed, in it, for the audit log.
 
     Returns:
         Rows removed by table; only tables that had any.
     """
-    with transaction(connection):
-        removed = remove_children(connection, video_id, who=who, at=at)
-    with transaction(connection):
-        removed |= remove_versions(connection, video_id, who=who, at=at)
-    with transaction(connection):
-        removed |= remove_video(connection, video_id, still_there, who=who, at=at)
+    removed: dict[str, int] = {}
+    for step in (remove_children, remove_versions, partial(remove_video, still_there=still_there)):
+        with transaction(connection):
+            gone = step(connection, video_id, who=who, at=at)
+            if gone:
+                told(gone)
+        removed |= gone
     return removed
 
 

@@ -5,9 +5,10 @@ What does not belong here: the shape that the tables should have today (``schema
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 
@@ -23,40 +24,48 @@ HEAD = "0002"
 WITH_BACKUPS = "0002"
 
 
+#: What is done with the open transaction of a migration.
+Then = Callable[[Any], None]
+
+
 def known() -> list[str]:
     """The revisions that this version of the package knows, oldest first."""
     return sorted(file.name[:4] for file in files(__name__).joinpath("versions").iterdir() if file.name[:4].isdigit())
 
 
-def upgrade(path: Path, revision: str = "head", *, key: str | None = None) -> None:
+def upgrade(path: Path, revision: str = "head", *, key: str | None = None, then: Then | None = None) -> None:
     """Bring a database file to a newer revision; the file is made when it is not there. Nobody may have it open.
 
     Args:
         path: the DuckDB file.
         revision: Alembic's name of it.
         key: of an encrypted store.
+        then: what else belongs to it, in the same transaction.
 
     Raises:
         StoreDamaged: a migration failed; the store is as it was.
     """
-    _migrate(path, revision, "upgrade", key)
+    _migrate(path, revision, "upgrade", key, then)
 
 
-def downgrade(path: Path, revision: str, *, key: str | None = None) -> None:
+def downgrade(path: Path, revision: str, *, key: str | None = None, then: Then | None = None) -> None:
     """Bring a database file back to an older revision, losing what that one cannot hold. Nobody may have it open.
 
     Args:
         path: the DuckDB file.
         revision: Alembic's name of it; ``base`` is before the first.
         key: of an encrypted store.
+        then: what else belongs to it, in the same transaction.
 
     Raises:
         StoreDamaged: a migration failed; the store is as it was.
     """
-    _migrate(path, revision, "downgrade", key)
+    _migrate(path, revision, "downgrade", key, then)
 
 
-def _migrate(path: Path, revision: str, direction: Literal["upgrade", "downgrade"], key: str | None) -> None:
+def _migrate(
+    path: Path, revision: str, direction: Literal["upgrade", "downgrade"], key: str | None, then: Then | None
+) -> None:
     # Alembic costs a third of a second to import, and an ordinary open needs none of it.
     from alembic import command
     from alembic.config import Config
@@ -77,6 +86,8 @@ def _migrate(path: Path, revision: str, direction: Literal["upgrade", "downgrade
         with engine.begin() as connection:
             config.attributes["connection"] = connection
             getattr(command, direction)(config, revision)
+            if then is not None:
+                then(connection.connection.driver_connection)
     except RuntimeError as error:
         raise StoreDamaged(path, f"cannot go to {revision}: {error}.", "The store is as it was before.") from error
     except (SQLAlchemyError, duckdb.Error) as error:

@@ -16,7 +16,7 @@ from bri_assets.errors import StoreDamaged
 from bri_assets.files import sha256_file
 from bri_assets.store import audit, migrations
 from bri_assets.store.access import swap
-from bri_assets.store.access.connection import StoreFile, transaction
+from bri_assets.store.access.connection import StoreFile
 from bri_assets.store.access.duck import connect, damaged
 from bri_assets.store.recovery.backup_folder import DATABASE, Backup, alone, begin, keep_files
 from bri_assets.store.recovery.backups import copy_in_a_process_of_its_own, insert
@@ -63,8 +63,7 @@ def migrate(file: StoreFile, folder: Path, *, to: str = migrations.HEAD, channel
             return Migrated(before, before, None)
         backup = _back_up(file, folder, before, channel)
         move = migrations.upgrade if to > before else migrations.downgrade
-        move(file.path, to, key=file.key)
-        _record(file, before, to, backup, audit.actor(channel))
+        move(file.path, to, key=file.key, then=_recorder(before, to, backup, audit.actor(channel)))
         return Migrated(before, to, backup)
 
 
@@ -116,8 +115,8 @@ def _read_everything(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         raise StoreDamaged(path, f"cannot be read to its end: {error}.", "Nothing was migrated.") from error
 
 
-def _record(file: StoreFile, before: str, after: str, backup: Backup, who: str) -> None:
-    with connect(file.path, file.key) as connection, transaction(connection):
+def _recorder(before: str, after: str, backup: Backup, who: str) -> migrations.Then:
+    def record(connection: duckdb.DuckDBPyConnection) -> None:
         if after >= migrations.WITH_BACKUPS:
             insert(connection, backup)
         audit.record(
@@ -128,3 +127,5 @@ def _record(file: StoreFile, before: str, after: str, backup: Backup, who: str) 
             entity_id=after,
             detail={"before": before, "after": after, "backup_id": backup.backup_id},
         )
+
+    return record

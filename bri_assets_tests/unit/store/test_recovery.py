@@ -204,7 +204,7 @@ def test_the_drill_restores_what_there_is_and_changes_nothing(tmp_path: Path) ->
     before, files = snapshot(store, without=()), sorted(tmp_path.rglob("*"))
     found = operations(Drill, tmp_path).run(restore_of(tmp_path))
     assert found.recovers, found.differences
-    assert (found.videos, found.versions, found.events) == (3, 4, 7)
+    assert (found.videos, found.versions, found.events) == (3, 4, 10)
     assert found.backup_id is not None
     assert snapshot(store, without=()) == before
     assert sorted(tmp_path.rglob("*")) == files
