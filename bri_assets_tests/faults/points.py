@@ -182,7 +182,7 @@ DIRECT: dict[str, tuple[Point, ...]] = {
         Point("before schema_migrations", "bri_assets.files:sha256_file", "before"),
         _MIGRATED,
         Point("after COMMIT, closed", f"{_MIGRATE}:migrations.upgrade"),
-        Point("recorded", f"{_MIGRATE}:_record"),
+        Point("recorded, before COMMIT", f"{_MIGRATE}:audit.record"),
     ),
     "downgrade": (
         Point("before the backup", f"{_MIGRATE}:_back_up", "before"),
@@ -191,7 +191,7 @@ DIRECT: dict[str, tuple[Point, ...]] = {
         Point("after the last table is dropped", "alembic.op:execute", call=3),
         _MIGRATED,
         Point("after COMMIT, closed", f"{_MIGRATE}:migrations.downgrade"),
-        Point("recorded", f"{_MIGRATE}:_record"),
+        Point("recorded, before COMMIT", f"{_MIGRATE}:audit.record"),
     ),
     "restore": (
         Point("before the backup is looked at", f"{_RESTORE}:require_intact", "before"),
