@@ -18,7 +18,22 @@ import typer
 from pydantic import ValidationError
 from rich.console import Console
 
-from bri_assets.commands import archive, compact, history, recovery, reproduce, retention, serve
+from bri_assets.breaker import close, hub_guard, model_name
+from bri_assets.commands import (
+    alerts,
+    archive,
+    compact,
+    diagnose,
+    failed,
+    history,
+    metrics,
+    quality,
+    recovery,
+    reproduce,
+    retention,
+    serve,
+    watch,
+)
 from bri_assets.commands.options import TIMES, Json, Video, aware
 from bri_assets.display import at, plain, print_json, print_status, print_video
 from bri_assets.errors import BriError, WeightsMissing
@@ -35,7 +50,21 @@ app = typer.Typer(
 )
 models = typer.Typer(help="The models' weights.", no_args_is_help=True)
 app.add_typer(models, name="models")
-for group in (history, retention, archive, compact, recovery, reproduce, serve):
+for group in (
+    history,
+    failed,
+    diagnose,
+    alerts,
+    watch,
+    quality,
+    metrics,
+    retention,
+    archive,
+    compact,
+    recovery,
+    reproduce,
+    serve,
+):
     app.add_typer(group.app)
 
 
@@ -211,12 +240,16 @@ def _pull(session: Session) -> None:
     def say(text: str) -> None:
         session.console.print(plain(text), soft_wrap=True)
 
-    pull_detector(settings.detector_model, settings.weights_dir, say)
-    pull_transcriber(settings.transcriber_model, settings.weights_dir, say)
+    guard = hub_guard(settings)
+    pull_detector(settings.detector_model, settings.weights_dir, say, guard)
+    close(settings.home, model_name(settings.detector_model))
+    pull_transcriber(settings.transcriber_model, settings.weights_dir, say, guard)
+    close(settings.home, model_name(settings.transcriber_model))
     if settings.captioner == "objects":
         return
     try:
-        pull_captioner(settings.captioner_model, settings.weights_dir, say)
+        pull_captioner(settings.captioner_model, settings.weights_dir, say, guard)
+        close(settings.home, model_name(settings.captioner_model))
     except WeightsMissing:
         if settings.captioner == "blip":
             raise

@@ -7,15 +7,24 @@ from typing import Any
 import dagster as dg
 
 from bri_assets.assets import build_assets
+from bri_assets.assets.collection import collection
 from bri_assets.assets.upkeep import UPKEEP, recovers
+from bri_assets.assets.verification import verification
+from bri_assets.checks.drift import DRIFT_CHECKS
+from bri_assets.health.looks import LOOKS
 from bri_assets.jobs import build_ingest, build_upkeep, executor_of
 from bri_assets.models.blip import BlipCaptioner
 from bri_assets.models.detector import Detector
 from bri_assets.models.transcriber import Transcriber
 from bri_assets.schedules import build_schedules
+from bri_assets.sensors.alerts import build_alerts_sensor
+from bri_assets.sensors.automation import automated, build_automation_sensor
+from bri_assets.sensors.reconcile import build_reconcile_sensor
+from bri_assets.sensors.traces import build_traces_sensor
 from bri_assets.sensors.uploads import build_uploads_sensor
 from bri_assets.settings import Settings
 from bri_assets.store import Store
+from bri_assets.telemetry.traces import wanted
 
 __all__ = ["build_defs", "build_resources", "defs"]
 
@@ -51,13 +60,19 @@ def build_defs(settings: Settings, *, resource_overrides: dict[str, Any] | None 
         settings: of the process.
         resource_overrides: resources to put in the place of the settings' own, for tests.
     """
-    ingest, upkeep = build_ingest(), build_upkeep()
+    ingest, upkeep = build_ingest(DRIFT_CHECKS), build_upkeep()
     return dg.Definitions(
-        assets=[*build_assets(settings.captioner), *UPKEEP],
-        asset_checks=[recovers],
+        assets=[*automated(build_assets(settings), settings), *UPKEEP, verification, collection],
+        asset_checks=[recovers, *DRIFT_CHECKS],
         jobs=[ingest, *upkeep.values()],
         executor=executor_of(settings.executor),
-        sensors=[build_uploads_sensor(ingest)],
+        sensors=[
+            build_uploads_sensor(ingest),
+            build_automation_sensor(),
+            build_reconcile_sensor(ingest, settings),
+            build_alerts_sensor(LOOKS, settings),
+            *([build_traces_sensor()] if wanted() else []),
+        ],
         schedules=build_schedules(settings, upkeep),
         resources=build_resources(settings) | (resource_overrides or {}),
     )

@@ -10,12 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "AlertUrlWrong",
     "ArchiveDamaged",
     "AudioUnreadable",
     "BackupDamaged",
+    "BreakerOpen",
     "BriError",
     "CommitRefused",
     "CommitUnverified",
+    "DeliveryFailed",
     "EncryptionFailed",
     "ImageDamaged",
     "InstanceUnusable",
@@ -27,7 +30,9 @@ __all__ = [
     "RerunFailed",
     "RestoreFailed",
     "RowsInvalid",
+    "SilenceNotFound",
     "SourceMissing",
+    "StageTimeout",
     "StagedDamaged",
     "StagedMissing",
     "StorageFailed",
@@ -37,6 +42,7 @@ __all__ = [
     "StoreMissing",
     "StoreOutdated",
     "StoreTooNew",
+    "TelemetryFailed",
     "UpkeepUnfinished",
     "UploadChanged",
     "UploadRefused",
@@ -59,6 +65,8 @@ class BriError(Exception):
 
     #: Trying the same thing again, unchanged, may succeed.
     retryable = False
+    #: What it says may quote a caption, a transcript or another cell of a row: no log and no trace repeats it.
+    quotes = False
 
     def __init__(self, subject: object, what: str, remedy: str = "") -> None:
         self.subject, self.what, self.remedy = str(subject), what, remedy
@@ -110,6 +118,8 @@ class RowsInvalid(BriError):
         failures: one mapping for each failing value, at most 100: ``column``, ``check``, ``failure_case``, ``index``.
     """
 
+    quotes = True
+
     def __init__(self, table: str, failures: list[dict[str, Any]]) -> None:
         super().__init__(
             table,
@@ -133,6 +143,32 @@ class WeightsDamaged(BriError):
 
 class ModelFailed(BriError):
     """A model raised while it worked on real input. A failed model is a failed run, never an empty table."""
+
+
+class StageTimeout(BriError):
+    """A stage took longer than it may and was stopped."""
+
+
+class BreakerOpen(BriError):
+    """A model or hub failed so often that it is not asked for a while; the work was not begun."""
+
+
+class DeliveryFailed(BriError):
+    """An alert could not be delivered; it is tried again."""
+
+    retryable = True
+
+
+class AlertUrlWrong(BriError):
+    """A URL of BRI_ALERT_URLS is none that alerts can be sent to; it is named by its place, for it may hold secrets."""
+
+
+class SilenceNotFound(BriError):
+    """There is no such silence."""
+
+
+class TelemetryFailed(BriError):
+    """Metrics of this process cannot be kept; its work goes on without them."""
 
 
 class StagedMissing(BriError):

@@ -7,8 +7,8 @@ from typing import Any
 
 import dagster as dg
 
-from bri_assets.jobs import BACK_UP, KEEP_UP, RECOVERY_DRILL
-from bri_assets.settings import OFF, Settings
+from bri_assets.jobs import crons
+from bri_assets.settings import Settings
 
 __all__ = ["build_schedules"]
 
@@ -20,7 +20,6 @@ def build_schedules(settings: Settings, jobs: Mapping[str, Any]) -> list[dg.Sche
         settings: of the process.
         jobs: the jobs by their names, as ``jobs.build_upkeep`` makes them.
     """
-    wanted = {BACK_UP: settings.backup_cron, KEEP_UP: settings.upkeep_cron, RECOVERY_DRILL: settings.drill_cron}
     return [
         dg.ScheduleDefinition(
             name=f"scheduled_{name}",
@@ -30,6 +29,5 @@ def build_schedules(settings: Settings, jobs: Mapping[str, Any]) -> list[dg.Sche
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description=f"Runs {name} by itself.",
         )
-        for name, cron in wanted.items()
-        if cron != OFF
+        for name, cron in crons(settings).items()
     ]

@@ -15,10 +15,12 @@ from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterError
+from dagster._check import CheckError
 from rich.console import Console
 from yaml import YAMLError
 
 from bri_assets.display import following, plain
+from bri_assets.ends import code_of
 from bri_assets.errors import InstanceUnusable, UploadChanged
 from bri_assets.files import sha256_file, storing
 from bri_assets.home import prepare
@@ -55,7 +57,7 @@ class Session:
         """
         try:
             return dg.DagsterInstance.get()
-        except (DagsterError, YAMLError) as error:
+        except (CheckError, DagsterError, YAMLError) as error:
             home = os.environ.get("DAGSTER_HOME", "")
             raise InstanceUnusable(home, f"Dagster cannot use it: {error}.", "Mend its dagster.yaml.") from error
 
@@ -151,10 +153,10 @@ class Session:
         self.instance.add_dynamic_partitions(str(videos.name), [claim.video_id])
         try:
             with following(self.console, self.instance, {ATTEMPT_TAG: claim.attempt_id}):
-                outcome = execute(self.instance, claim)
+                outcome = execute(self.instance, claim, self.settings)
         except BaseException as error:
             went_wrong = isinstance(error, Exception)
-            code = "run_failed" if went_wrong else "stopped"
+            code = code_of(error) if went_wrong else "stopped"
             reason = str(error) if went_wrong else "Somebody stopped the ingest. Ingest the file again."
             self.store.mark_failed(claim.video_id, run_id=None, channel="cli", code=code, reason=reason)
             raise

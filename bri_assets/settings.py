@@ -6,7 +6,6 @@ while a run works: settings are read once, when a process starts.
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal
@@ -14,25 +13,9 @@ from typing import Literal
 from pydantic import Field, SecretStr, computed_field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bri_assets.cron import OFF, checked
+
 __all__ = ["OFF", "Settings"]
-
-#: In the place of a cron expression: never.
-OFF = "off"
-
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-#: Fields of a cron expression: what, lowest, highest, names of the values from the lowest on.
-_CRON: tuple[tuple[str, int, int, tuple[str, ...]], ...] = (
-    ("minute", 0, 59, ()),
-    ("hour", 0, 23, ()),
-    ("day", 1, 31, ()),
-    ("month", 1, 12, _MONTHS),
-    ("weekday", 0, 7, _WEEKDAYS),
-)
-#: One of the comma-separated parts of a field: first value (none: any), last value, step.
-_CRON_PART = re.compile(r"(?:\*|([a-z0-9]+)(?:-([a-z0-9]+))?)(?:/([0-9]+))?")
-#: Most days of each month.
-_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 class Settings(BaseSettings):
@@ -76,6 +59,9 @@ class Settings(BaseSettings):
         600.0, ge=60, le=3600, description="Longest stretch of audio held in memory, in seconds; cut at a quiet moment."
     )
 
+    preview_frames: int = Field(24, ge=0, le=60, description="Frames on a contact sheet in the UI; 0: no pictures.")
+    preview_rows: int = Field(25, ge=0, le=50, description="Captions shown in the UI; 0: neither they nor transcripts.")
+
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process", description="How the steps of one ingest run: in one process, or each in a process of its own."
     )
@@ -111,8 +97,111 @@ class Settings(BaseSettings):
         None, description="Key of an encrypted store; default: it is not encrypted. See docs/runbooks/encryption.md."
     )
     retries: int = Field(3, ge=0, le=10, description="Most retries of a step, where a retry can help.")
+    upload_attempts: int = Field(
+        3, ge=1, le=100, description="Most attempts at an upload that are made without anybody asking."
+    )
+    retry_after_s: float = Field(
+        60,
+        gt=0,
+        description="Seconds before a failed upload is tried again by itself; longer each time, to an hour.",
+    )
+    frames_limit_s: float = Field(3600, gt=0, description="Seconds after which the stage `frames` is stopped.")
+    captions_limit_s: float = Field(14400, gt=0, description="Seconds after which the stage `captions` is stopped.")
+    transcripts_limit_s: float = Field(
+        14400, gt=0, description="Seconds after which the stage `transcripts` is stopped."
+    )
+    detections_limit_s: float = Field(14400, gt=0, description="Seconds after which the stage `detections` is stopped.")
+    breaker_failures: int = Field(
+        3, ge=1, le=100, description="Failures in a row after which a model or hub is not asked for a while."
+    )
+    breaker_reset_s: float = Field(300, gt=0, description="Seconds after which one that failed is tried again.")
 
-    @field_validator("home", "models_dir", "backups_dir")
+    completeness_min: float = Field(0.9, ge=0, le=1, description="Least completeness of a video; below it alerts.")
+    confidence_min: float = Field(
+        0.25,
+        ge=0,
+        le=1,
+        description="Least mean confidence of a video's captions, segments or detections, below which it alerts.",
+    )
+    low_confidence_share_max: float = Field(
+        0.5, ge=0, le=1, description="Most captions, segments or detections of low confidence, as a share of them."
+    )
+    repeated_captions_max: float = Field(
+        0.9, ge=0, le=1, description="Most captions that repeat the one before though the picture changed, a share."
+    )
+    empty_captions_max: float = Field(0.2, ge=0, le=1, description="Most captions that say next to nothing, a share.")
+    silence_share_max: float = Field(
+        0.5, ge=0, le=1, description="Most segments that were probably heard in silence, as a share of them."
+    )
+    repeated_words_max: float = Field(
+        0.5, ge=0, le=1, description="Most segments that repeat one just before them, as a share of them."
+    )
+    volume_deviation_max: float = Field(
+        6,
+        gt=0,
+        description="Farthest that a video's counts may be from other videos' median, in robust standard deviations.",
+    )
+    volume_peers_min: int = Field(20, ge=3, description="Other videos that it takes to compare one's counts with.")
+    freshness_h: float = Field(24, gt=0, description="Hours from an upload's arrival within which it is committed.")
+    stuck_s: float = Field(
+        3600, gt=0, description="Seconds after which an ingest that shows no sign of life counts as stuck."
+    )
+    frames_target_s: float = Field(
+        10, gt=0, description="Seconds that `frames` should take; longer videos than 10 minutes get more in proportion."
+    )
+    captions_target_s: float = Field(
+        60, gt=0, description="Seconds that `captions` should take; longer videos than a minute get more in proportion."
+    )
+    transcripts_target_s: float = Field(
+        120, gt=0, description="Seconds that `transcripts` should take; longer videos than a minute get more."
+    )
+    detections_target_s: float = Field(
+        120, gt=0, description="Seconds that `detections` should take; longer videos than a minute get more."
+    )
+    backlog_most: int = Field(200, ge=1, description="Most uploads that may wait before it alerts.")
+    backlog_wait_s: float = Field(7200, gt=0, description="Longest wait of an upload for its run before it alerts.")
+    disk_free_min: float = Field(0.05, ge=0, lt=1, description="Least free share of a disk, below which it alerts.")
+    disk_free_min_gb: float = Field(2.0, ge=0, description="Least free gigabytes of a disk, below which it alerts.")
+    backup_age_h: float = Field(48, gt=0, description="Oldest that the newest backup may be, in hours.")
+    verify_cron: str = Field(
+        "0 * * * *", description="When all that is committed is verified: a cron expression in UTC, or `off`."
+    )
+    measure_cron: str = Field(
+        "15 * * * *", description="When the whole collection is measured: a cron expression in UTC, or `off`."
+    )
+    verify_age_h: float = Field(48, gt=0, description="Longest time without a verification, in hours.")
+    reconcile_s: int = Field(60, ge=5, le=86400, description="Seconds between two looks of the sensor `reconcile`.")
+    alert_s: int = Field(30, ge=5, le=86400, description="Seconds between two looks of the sensor `alerts`.")
+    alert_urls: SecretStr | None = Field(
+        None,
+        description="Where alerts go: URLs of apprise, separated by spaces or commas (`json://`, `mailtos://`, …).",
+    )
+    alert_group: int = Field(3, ge=1, le=1000, description="More alerts than this at once are told in one message.")
+    alert_timeout_s: float = Field(10, gt=0, le=60, description="Longest wait for the far side of one delivery.")
+
+    log_format: Literal["console", "json"] = Field(
+        "console", description="How a line of the log looks: `console`, for people, or `json`, an object a line."
+    )
+    log_level: Literal["debug", "info", "warning", "error", "critical"] | None = Field(
+        None, description="Least level of a line that is logged; default: `info` in `bri serve`, `warning` elsewhere."
+    )
+    metrics: Literal["on", "off"] = Field(
+        "off", description="Whether processes count and time what they do, for `bri metrics`: `on` or `off`."
+    )
+    watch_daemon_s: float = Field(
+        300, ge=0, description="Seconds without a sign of life after which Dagster's daemon counts as dead; 0: never."
+    )
+    watch_alerts_s: float = Field(
+        600, gt=0, description="Seconds without a look of the sensor `alerts` after which it counts as stuck."
+    )
+    watch_undelivered_s: float = Field(
+        1800, gt=0, description="Seconds for which an alert may be tried in vain before its channel counts as stuck."
+    )
+    watch_memory: Path | None = Field(
+        None, description="File of `bri watch`'s memory, better on another disk; default: `watch.json` in BRI_HOME."
+    )
+
+    @field_validator("home", "models_dir", "backups_dir", "watch_memory")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
@@ -124,20 +213,11 @@ class Settings(BaseSettings):
             raise ValueError("a model needs a name or a path")
         return name
 
-    @field_validator("backup_cron", "upkeep_cron", "drill_cron")
+    @field_validator("backup_cron", "upkeep_cron", "drill_cron", "verify_cron", "measure_cron")
     @classmethod
     def _cron(cls, said: str) -> str:
         """Checked here, for Dagster says it with a stack trace, and of a day that never comes only at run time."""
-        fields = said.lower().split()
-        if fields == [OFF]:
-            return OFF
-        if len(fields) != len(_CRON):
-            raise ValueError(f"{said!r} is neither `off` nor a cron expression of five fields, as `0 3 * * *`")
-        values = [_cron_values(field, *bounds) for field, bounds in zip(fields, _CRON, strict=True)]
-        days, months = values[2], values[3]
-        if min(days) > max(_DAYS[month - 1] for month in months):
-            raise ValueError(f"{said!r} names a day that no such month has")
-        return " ".join(fields)
+        return checked(said)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -177,28 +257,18 @@ class Settings(BaseSettings):
 
     @computed_field  # type: ignore[prop-decorator]
     @property
+    def watch_path(self) -> Path:
+        """The memory of `bri watch`."""
+        return self.watch_memory or self.home / "watch.json"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def metrics_dir(self) -> Path:
+        """Where processes keep their metrics."""
+        return self.home / "metrics"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
     def weights_dir(self) -> Path:
         """Where model weights are kept."""
         return self.models_dir or self.home / "models"
-
-
-def _cron_values(field: str, what: str, lowest: int, highest: int, names: tuple[str, ...]) -> set[int]:
-    """The values that a field of a cron expression means.
-
-    Raises:
-        ValueError: it means none.
-    """
-    number = {name: lowest + index for index, name in enumerate(names)}
-    number |= {str(value): value for value in range(lowest, highest + 1)}
-    values: set[int] = set()
-    for part in field.split(","):
-        found = _CRON_PART.fullmatch(part)
-        first, last, step = found.groups() if found else ("", None, None)
-        begin = lowest if first is None else number.get(first)
-        # `5` is that one; `5/10` begins there, as `*` does at the lowest.
-        end = number.get(last or first) if last or (first is not None and step is None) else highest
-        every = int(step or 1)
-        if begin is None or end is None or begin > end or not 0 < every <= highest:
-            raise ValueError(f"{part!r} is no {what} of a cron expression: {lowest} to {highest}, as `*`, `1-5`, `*/2`")
-        values.update(range(begin, end + 1, every))
-    return values

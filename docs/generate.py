@@ -86,7 +86,54 @@ SETTINGS = {
         "purge_after_days",
         "orphan_after_hours",
         "drill_cron",
+        "verify_cron",
+        "measure_cron",
+        "reconcile_s",
     ),
+    "Retries and limits": (
+        "upload_attempts",
+        "retry_after_s",
+        "frames_limit_s",
+        "captions_limit_s",
+        "transcripts_limit_s",
+        "detections_limit_s",
+        "breaker_failures",
+        "breaker_reset_s",
+    ),
+    "What alerts": (
+        "completeness_min",
+        "confidence_min",
+        "low_confidence_share_max",
+        "repeated_captions_max",
+        "empty_captions_max",
+        "silence_share_max",
+        "repeated_words_max",
+        "volume_deviation_max",
+        "volume_peers_min",
+        "freshness_h",
+        "stuck_s",
+        "frames_target_s",
+        "captions_target_s",
+        "transcripts_target_s",
+        "detections_target_s",
+        "backlog_most",
+        "backlog_wait_s",
+        "disk_free_min",
+        "disk_free_min_gb",
+        "backup_age_h",
+        "verify_age_h",
+    ),
+    "Alerts and `bri watch`": (
+        "alert_urls",
+        "alert_s",
+        "alert_group",
+        "alert_timeout_s",
+        "watch_daemon_s",
+        "watch_alerts_s",
+        "watch_undelivered_s",
+        "watch_memory",
+    ),
+    "What is seen and told": ("preview_frames", "preview_rows", "log_format", "log_level", "metrics"),
 }
 
 CONFIGURATION_END = """## Dagster's own
@@ -94,6 +141,11 @@ CONFIGURATION_END = """## Dagster's own
 `DAGSTER_HOME` is the folder of Dagster's instance: runs, events and `dagster.yaml`, which says among other things how
 many runs work at the same time. `bri` and `make` take `dagster` in `BRI_HOME` unless it is set, and put the package's
 `dagster.yaml` there when there is none. A `dagster` command that you start yourself needs it set to an absolute path.
+
+## OpenTelemetry's own
+
+Traces are sent where the standard variables `OTEL_EXPORTER_OTLP_ENDPOINT` (or `…_TRACES_ENDPOINT`) say so; see
+[the runbook](runbooks/telemetry.md). Without them nothing of it is even imported.
 
 ## Of `make`
 

@@ -8,21 +8,30 @@ from __future__ import annotations
 import dagster as dg
 
 from bri_assets.assets.captions import build_captions
+from bri_assets.assets.code_versions import code_version, decided_by
 from bri_assets.assets.committed_video import build_committed_video
 from bri_assets.assets.detections import detections
 from bri_assets.assets.frames import frames
 from bri_assets.assets.source_video import source_video
 from bri_assets.assets.transcripts import transcripts
+from bri_assets.settings import Settings
 
 __all__ = ["build_assets"]
 
 
-def build_assets(captioner: str) -> list[dg.AssetsDefinition]:
-    """All assets of one upload's way.
+def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
+    """All assets of one upload's way, with the code versions that they have under these settings.
 
     Args:
-        captioner: ``blip``, ``objects`` or ``auto``; decides what ``captions`` waits for.
+        settings: of the process; ``captioner`` decides what ``captions`` waits for.
     """
-    captions = build_captions(captioner)
+    captions = build_captions(settings.captioner)
     committed_video = build_committed_video([frames, captions, detections, transcripts])
-    return [source_video, frames, captions, detections, transcripts, committed_video]
+
+    def versioned(spec: dg.AssetSpec) -> dg.AssetSpec:
+        table = spec.key.to_user_string()
+        told = {"code_version_over": dg.MetadataValue.json(decided_by(table, settings))}
+        return spec.replace_attributes(code_version=code_version(table, settings)).merge_attributes(metadata=told)
+
+    assets = [source_video, frames, captions, detections, transcripts, committed_video]
+    return [asset.map_asset_specs(versioned) for asset in assets]

@@ -7,8 +7,10 @@ import dagster as dg
 from bri_assets.assets.detections import detections
 from bri_assets.assets.frames import frames
 from bri_assets.assets.inputs import frame_images, staged_detections
+from bri_assets.assets.previews import frame_times, of_captions
 from bri_assets.assets.progress import counted
 from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table, versions
+from bri_assets.breaker import guarded, model_name
 from bri_assets.models.blip import BlipCaptioner
 from bri_assets.models.captioner import resolve_captioner
 from bri_assets.models.detector import Detection
@@ -28,7 +30,7 @@ def build_captions(choice: str) -> dg.AssetsDefinition:
     needed = [frames] if choice == "blip" else [frames, detections]
     kinds = {"python"} if choice == "objects" else {"transformers"}
 
-    @dg.asset(**definition(CAPTIONS, kinds=kinds, code_version="1"), deps=needed)
+    @dg.asset(**definition(CAPTIONS, kinds=kinds), deps=needed)
     def captions(
         context: dg.AssetExecutionContext,
         staging: dg.ResourceParam[StagingArea],
@@ -55,8 +57,9 @@ def _caption(
         inputs["detections"] = detections_manifest.content_sha256
     else:
         with_it = {"batch_size": blip.batch_size, **versions("opencv-python", "tokenizers", "torchvision")}
-    made = captioner.caption(images, seen, counted(context, "frames captioned"))
+    with guarded(settings, model_name("objects" if captioner.needs_detections else blip.model)):
+        made = captioner.caption(images, seen, counted(context, "frames captioned"))
     provenance = by_model(captioner.identity(), inputs, parameters=with_it)
-    sample = "\n".join(f"- {caption.text}" for caption in made[:5])
-    shown = {"captioner": why, "sample": dg.MetadataValue.md(sample)}
+    times = frame_times(staging, manifest)
+    shown = {"captioner": why, **of_captions(made, times, settings.preview_rows)}
     return Made(table(CAPTIONS, made), provenance, manifest.source_sha256, shown)

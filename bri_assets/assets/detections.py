@@ -1,13 +1,13 @@
 """The asset ``detections``: objects seen in the frames."""
 
-from collections import Counter
-
 import dagster as dg
 
 from bri_assets.assets.frames import frames
 from bri_assets.assets.inputs import frame_images
+from bri_assets.assets.previews import frame_times, of_detections
 from bri_assets.assets.progress import counted
 from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table, versions
+from bri_assets.breaker import guarded, model_name
 from bri_assets.models.detector import Detector
 from bri_assets.schemas import DETECTIONS
 from bri_assets.settings import Settings
@@ -16,7 +16,7 @@ from bri_assets.staging import StagingArea
 __all__ = ["detections"]
 
 
-@dg.asset(**definition(DETECTIONS, kinds={"ultralytics"}, code_version="1"), deps=[frames])
+@dg.asset(**definition(DETECTIONS, kinds={"ultralytics"}), deps=[frames])
 def detections(
     context: dg.AssetExecutionContext,
     staging: dg.ResourceParam[StagingArea],
@@ -27,11 +27,12 @@ def detections(
 
     def make(video_id: str) -> Made:
         images, manifest = frame_images(staging, settings.home, video_id)
-        found = detector.detect(images, counted(context, "frames searched"))
+        with guarded(settings, model_name(detector.model)):
+            found = detector.detect(images, counted(context, "frames searched"))
         # Batches decide the last bits, and whether pictures of several sizes are padded alike.
         with_it = {"batch_size": detector.batch_size, **versions("opencv-python", "torchvision")}
         provenance = by_model(detector.identity(), {"frames": manifest.content_sha256}, parameters=with_it)
-        shown = {"classes": dict(Counter(detection.class_name for detection in found).most_common())}
+        shown = of_detections(found, images, frame_times(staging, manifest), settings.preview_frames)
         return Made(table(DETECTIONS, found), provenance, manifest.source_sha256, shown)
 
     yield from stage(context, staging, settings, DETECTIONS, make)

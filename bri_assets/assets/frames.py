@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from bri_assets.assets.inputs import SourceFacts, source_facts, unchanged
+from bri_assets.assets.previews import of_frames
 from bri_assets.assets.source_video import source_video
 from bri_assets.assets.stage import Made, StageResult, definition, stage, table, versions
 from bri_assets.files import sync_folder
@@ -23,7 +24,7 @@ __all__ = ["frames"]
 _PROGRESS = 50
 
 
-@dg.asset(**definition(FRAMES, kinds={"opencv"}, code_version="1"), deps=[source_video])
+@dg.asset(**definition(FRAMES, kinds={"opencv"}), deps=[source_video])
 def frames(
     context: dg.AssetExecutionContext, staging: dg.ResourceParam[StagingArea], settings: dg.ResourceParam[Settings]
 ) -> StageResult:
@@ -75,7 +76,12 @@ def _sample(
         inputs={"source_video": source.manifest.content_sha256},
         facts={"sample_interval_s": float(interval_s), "sample_slots": slots, "empty_slots": empty},
     )
-    shown = {"sample_slots": slots, "empty_slots": len(empty), "images": dg.MetadataValue.path(folder)}
+    shown = {
+        "sample_slots": slots,
+        "empty_slots": len(empty),
+        "images": dg.MetadataValue.path(folder),
+        **of_frames(rows, settings.home, settings.preview_frames),
+    }
     return Made(table(FRAMES, rows), provenance, source.manifest.source_sha256, shown)
 
 

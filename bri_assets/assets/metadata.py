@@ -1,12 +1,15 @@
-"""A table's pandera model as Dagster shows it: ``dagster/column_schema``."""
+"""A table's pandera model as Dagster shows it: ``dagster/column_schema``.
+
+What does not belong here: what is shown of the rows of one materialization (``previews``).
+"""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from bri_assets.schemas import TableSpec
+from bri_assets.schemas import STORE_TABLES, TableSpec
 
-__all__ = ["column_schema"]
+__all__ = ["column_schema", "columns_of"]
 
 
 def column_schema(spec: TableSpec) -> dg.TableSchema:
@@ -27,3 +30,13 @@ def column_schema(spec: TableSpec) -> dg.TableSchema:
         ],
         constraints=dg.TableConstraints(other=list(spec.rules)),
     )
+
+
+def columns_of(table: str) -> dict[str, dg.TableSchema]:
+    """The metadata of an asset that writes to a table of the store.
+
+    Args:
+        table: its name.
+    """
+    (spec,) = [spec for spec in STORE_TABLES if spec.name == table]
+    return {"dagster/column_schema": column_schema(spec)}

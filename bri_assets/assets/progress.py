@@ -1,4 +1,7 @@
-"""Progress of long stages, as log lines of the run: the UI shows them, and so does ``bri ingest``."""
+"""Signs of life of a run: how far its long stages are, as log lines for the UI and ``bri ingest``, and its process.
+
+What does not belong here: what is concluded from them (``runs``).
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,12 @@ import time
 from collections.abc import Callable
 
 import dagster as dg
+import psutil
 
-__all__ = ["counted"]
+from bri_assets.processes import PROCESS_TAG, name_of
+from bri_assets.settings import Settings
+
+__all__ = ["counted", "name_the_process"]
 
 #: Every line is an event in Dagster's storage, so there are few: seconds between two of them.
 _EVERY_S = 5.0
@@ -24,3 +31,19 @@ def counted(context: dg.AssetExecutionContext, what: str) -> Callable[[int, int]
             context.log.info(f"{done} of {total} {what}")
 
     return report
+
+
+#: Runs that this process has named itself to; a run that resumes may begin with any stage, so each of them asks.
+_named: set[str] = set()
+
+
+def name_the_process(context: dg.AssetExecutionContext, settings: Settings) -> None:
+    """Let whoever finds this run unfinished tell whether it still works; a step's process is a child of the run's."""
+    run = context.run
+    if PROCESS_TAG in run.tags or run.run_id in _named:
+        return
+    process = psutil.Process()
+    if settings.executor == "multiprocess":
+        process = process.parent() or process
+    context.instance.add_run_tags(run.run_id, {PROCESS_TAG: name_of(process)})
+    _named.add(run.run_id)

@@ -4,13 +4,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import dagster as dg
-import psutil
 
 from bri_assets.assets.stage import Made, StageResult, definition, stage, table
 from bri_assets.errors import UploadChanged
 from bri_assets.media.fingerprint import fingerprint
 from bri_assets.media.probe import probe
-from bri_assets.processes import PROCESS_TAG, name_of
 from bri_assets.schemas import SOURCE_VIDEO
 from bri_assets.settings import Settings
 from bri_assets.staging import Provenance, Source, StagingArea
@@ -18,22 +16,12 @@ from bri_assets.staging import Provenance, Source, StagingArea
 __all__ = ["source_video"]
 
 
-@dg.asset(**definition(SOURCE_VIDEO, kinds={"pyav"}, code_version="1"))
+@dg.asset(**definition(SOURCE_VIDEO, kinds={"pyav"}))
 def source_video(
     context: dg.AssetExecutionContext, staging: dg.ResourceParam[StagingArea], settings: dg.ResourceParam[Settings]
 ) -> StageResult:
     """Probe and fingerprint the upload."""
-    _name_the_process(context, settings)
     yield from stage(context, staging, settings, SOURCE_VIDEO, lambda video_id: _read(staging.source(video_id)))
-
-
-def _name_the_process(context: dg.AssetExecutionContext, settings: Settings) -> None:
-    """Let whoever finds this run unfinished tell whether it still works; a step's process is a child of the run's."""
-    process = psutil.Process()
-    if settings.executor == "multiprocess":
-        process = process.parent() or process
-    if PROCESS_TAG not in context.run.tags:
-        context.instance.add_run_tags(context.run.run_id, {PROCESS_TAG: name_of(process)})
 
 
 def _read(source: Source) -> Made:

@@ -5,6 +5,7 @@ What does not belong here: how the rows of any one table are made.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,15 +17,28 @@ import pandas as pd
 
 from bri_assets.assets.metadata import column_schema
 from bri_assets.assets.outcome import reported
+from bri_assets.assets.progress import name_the_process
+from bri_assets.assets.telling import telling
 from bri_assets.checks.schema import schema_check, schema_failed, schema_passed
 from bri_assets.errors import RowsInvalid
+from bri_assets.interrupts import limited
 from bri_assets.models.identity import ModelIdentity
 from bri_assets.partitions import videos
 from bri_assets.schemas import TableSpec, validate
 from bri_assets.settings import Settings
 from bri_assets.staging import Manifest, Provenance, StagingArea
 
-__all__ = ["Made", "StageResult", "by_model", "definition", "stage", "table", "versions"]
+__all__ = [
+    "Made",
+    "StageResult",
+    "by_model",
+    "definition",
+    "limits_s",
+    "longest_run_s",
+    "stage",
+    "table",
+    "versions",
+]
 
 StageResult = Iterator[dg.AssetCheckResult | dg.MaterializeResult[Any]]
 
@@ -39,18 +53,17 @@ class Made:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
-def definition(spec: TableSpec, *, kinds: set[str], code_version: str) -> dict[str, Any]:
-    """The arguments of ``dg.asset`` that every staged asset shares."""
+def definition(spec: TableSpec, *, kinds: set[str]) -> dict[str, Any]:
+    """The arguments of ``dg.asset`` that every staged asset shares; ``build_assets`` adds the code version."""
     return {
         "name": spec.name,
         "partitions_def": videos,
         "group_name": "staged",
         "kinds": kinds,
         "owners": ["team:bri"],
-        "description": spec.model.__doc__,
+        "description": inspect.getdoc(spec.model),
         "metadata": {"dagster/column_schema": column_schema(spec)},
         "check_specs": [schema_check(spec)],
-        "code_version": code_version,
     }
 
 
@@ -76,9 +89,10 @@ def stage(
     Raises:
         dagster.Failure, dagster.RetryRequested: see ``outcome.reported``; nothing was staged.
     """
+    name_the_process(context, settings)
     video_id, started = context.partition_key, time.perf_counter()
-    with reported(context, settings.retries):
-        made = make(video_id)
+    with reported(context, settings.retries), telling(context, settings, spec.name) as told:
+        made = _made_in_time(settings, spec, video_id, make)
         try:
             rows = validate(spec, made.rows)
         except RowsInvalid as error:
@@ -88,16 +102,35 @@ def stage(
             spec,
             video_id,
             rows,
-            provenance=_by_this_program(made.provenance),
+            provenance=_by_this_program(made.provenance, context),
             source_sha256=made.source_sha256,
             run_id=context.run.run_id,
             seconds=time.perf_counter() - started,
         )
+        told.made(len(rows), model=made.provenance.model, result=made.provenance.outcome)
         yield schema_passed(spec, len(rows))
         yield dg.MaterializeResult(
-            metadata={**_described(manifest), **made.metadata},
+            metadata={**made.metadata, **_described(manifest)},
             data_version=dg.DataVersion(manifest.content_sha256),
         )
+
+
+def limits_s(settings: Settings) -> dict[str, float]:
+    """Seconds after which each stage is stopped, by its table; a stage that is not there has no limit of its own."""
+    return {
+        "frames": settings.frames_limit_s,
+        "captions": settings.captions_limit_s,
+        "transcripts": settings.transcripts_limit_s,
+        "detections": settings.detections_limit_s,
+    }
+
+
+def longest_run_s(settings: Settings) -> int:
+    """Seconds after which a run of all stages, one after the other, can only be stuck: for ``dagster/max_runtime``.
+
+    It allows for the retries, for what is done between the stages, and for stages that are stopped late.
+    """
+    return int(1.25 * sum(limits_s(settings).values())) + 3600
 
 
 def by_model(
@@ -137,9 +170,26 @@ def table(spec: TableSpec, records: Sequence[Any]) -> pd.DataFrame:
     return pd.DataFrame(plain, columns=[column.name for column in spec.columns])
 
 
-def _by_this_program(provenance: Provenance) -> Provenance:
-    """The provenance with the version of this package, whose code is between the tool and the rows."""
-    return provenance.model_copy(update={"parameters": provenance.parameters | versions("bri-assets")})
+def _made_in_time(settings: Settings, spec: TableSpec, video_id: str, make: Callable[[str], Made]) -> Made:
+    limit_s = limits_s(settings).get(spec.name)
+    if limit_s is None:
+        return make(video_id)
+    remedy = f"Find what it waited for, or raise BRI_{spec.name.upper()}_LIMIT_S for videos of this length."
+    return limited(limit_s, lambda: make(video_id), subject=f"{spec.name} of {video_id}", remedy=remedy)
+
+
+def _by_this_program(provenance: Provenance, context: dg.AssetExecutionContext) -> Provenance:
+    """The provenance with the version of this package, whose code is between the tool and the rows.
+
+    The code version lets a later run tell whether these rows are still what it would make.
+    """
+    (spec,) = context.assets_def.specs
+    return provenance.model_copy(
+        update={
+            "parameters": provenance.parameters | versions("bri-assets"),
+            "facts": provenance.facts | {"code_version": spec.code_version},
+        }
+    )
 
 
 def _described(manifest: Manifest) -> dict[str, Any]:

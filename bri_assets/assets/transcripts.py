@@ -3,8 +3,10 @@
 import dagster as dg
 
 from bri_assets.assets.inputs import SourceFacts, source_facts, unchanged
+from bri_assets.assets.previews import of_transcript
 from bri_assets.assets.source_video import source_video
 from bri_assets.assets.stage import Made, StageResult, by_model, definition, stage, table, versions
+from bri_assets.breaker import guarded, model_name
 from bri_assets.media.audio import AudioReport, decode_audio
 from bri_assets.models.transcriber import Transcriber
 from bri_assets.schemas import TRANSCRIPTS
@@ -14,7 +16,7 @@ from bri_assets.staging import Provenance, StagingArea
 __all__ = ["transcripts"]
 
 
-@dg.asset(**definition(TRANSCRIPTS, kinds={"whisper"}, code_version="1"), deps=[source_video])
+@dg.asset(**definition(TRANSCRIPTS, kinds={"whisper"}), deps=[source_video])
 def transcripts(
     context: dg.AssetExecutionContext,
     staging: dg.ResourceParam[StagingArea],
@@ -41,14 +43,15 @@ def _nothing_to_hear(source: SourceFacts) -> Made:
         inputs={"source_video": source.manifest.content_sha256},
         outcome="no_audio",
     )
-    return Made(table(TRANSCRIPTS, []), provenance, source.manifest.source_sha256)
+    shown = {"text": dg.MetadataValue.md("The video has no sound.")}
+    return Made(table(TRANSCRIPTS, []), provenance, source.manifest.source_sha256, shown)
 
 
 def _transcribe(
     context: dg.AssetExecutionContext, settings: Settings, source: SourceFacts, transcriber: Transcriber
 ) -> Made:
     report = AudioReport()
-    with unchanged(source) as path:
+    with unchanged(source) as path, guarded(settings, model_name(transcriber.model)):
         chunks = decode_audio(path, settings.transcriber_chunk_s, report=report)
         segments = transcriber.transcribe(chunks, source.row["duration_s"], context.log.info)
     provenance = by_model(
@@ -57,9 +60,8 @@ def _transcribe(
         outcome="transcribed",
         parameters={"chunk_s": settings.transcriber_chunk_s, **versions("av")},
     )
-    text = "\n".join(f"- {s.start_s:.1f}–{s.end_s:.1f} s: {s.text}" for s in segments)
     shown = {
-        "text": dg.MetadataValue.md(text or "nothing is said"),
         "audio_packets_skipped": report.skipped_packets,
+        **of_transcript(segments, source.row["video_id"], shown=settings.preview_rows > 0),
     }
     return Made(table(TRANSCRIPTS, segments), provenance, source.manifest.source_sha256, shown)

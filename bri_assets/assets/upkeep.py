@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 
+from bri_assets.assets.metadata import columns_of
 from bri_assets.assets.outcome import reported
 from bri_assets.checks.partitioned import table_of
 from bri_assets.checks.recovery import RECOVERS, drill_failed, drilled
@@ -33,10 +34,24 @@ _POOL = "store_upkeep"
 
 _Ended = Iterator[dg.AssetObservation | dg.MaterializeResult[Any]]
 
+#: Of the asset ``orphans``, which is no table of the store: what it reports.
+_ORPHANS = dg.TableSchema(
+    [
+        dg.TableColumn("path", "VARCHAR", "The file, relative to BRI_HOME."),
+        dg.TableColumn("size_bytes", "BIGINT", "Its size in bytes, >= 0."),
+        dg.TableColumn("changed_at", "TIMESTAMP WITH TIME ZONE", "When it was last changed, UTC."),
+        dg.TableColumn("why", "VARCHAR", "What it is, and that no version names it."),
+    ]
+)
+
 _SHARED: dict[str, Any] = {"group_name": "upkeep", "kinds": {"duckdb"}, "owners": ["team:bri"], "pool": _POOL}
 
 
-@dg.asset(**_SHARED, description="A copy of the store, opened and proven; the newest ones are kept.")
+@dg.asset(
+    **_SHARED,
+    metadata=columns_of("backups"),
+    description="A copy of the store, opened and proven; the newest ones are kept.",
+)
 def backup(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[Any]:
     """Make a backup."""
     with reported(context, settings.retries):
@@ -50,7 +65,11 @@ def backup(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Setting
         return dg.MaterializeResult(metadata=shown, data_version=dg.DataVersion(made.sha256))
 
 
-@dg.asset(**_SHARED, description="Versions that were superseded long enough ago, as Parquet files that were read back.")
+@dg.asset(
+    **_SHARED,
+    metadata=columns_of("archived_tables"),
+    description="Versions that were superseded long enough ago, as Parquet files that were read back.",
+)
 def archive(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> _Ended:
     """Archive what is due."""
     with reported(context, settings.retries):
@@ -65,7 +84,11 @@ def archive(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settin
         yield from _ended(context, shown, failed)
 
 
-@dg.asset(**_SHARED, description="Videos that were deleted long enough ago, removed for good.")
+@dg.asset(
+    **_SHARED,
+    metadata=columns_of("purges"),
+    description="Videos that were deleted long enough ago, removed for good.",
+)
 def purge(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> _Ended:
     """Purge what is due."""
     with reported(context, settings.retries):
@@ -81,7 +104,11 @@ def purge(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings
         yield from _ended(context, shown, done.failed)
 
 
-@dg.asset(**_SHARED, description="Files that no version names: reported first, and removed later.")
+@dg.asset(
+    **_SHARED,
+    metadata={"dagster/column_schema": _ORPHANS},
+    description="Files that no version names: reported first, and removed later.",
+)
 def orphans(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.MaterializeResult[Any]:
     """Sweep up."""
     with reported(context, settings.retries):

@@ -17,6 +17,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from bri_assets.errors import StorageFailed, WeightsDamaged, WeightsMissing
@@ -25,9 +26,12 @@ from bri_assets.models.torchvision_compat import ensure_torchvision
 from bri_assets.models.weights import ways_out
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["download", "fetch_captioner", "fetch_detector", "fetch_transcriber"]
+    Guard = Callable[[str], AbstractContextManager[None]]
+
+__all__ = ["download", "fetch_captioner", "fetch_detector", "fetch_transcriber", "unguarded"]
 
 _ATTEMPTS = 2
 #: Longest wait for an answer, in seconds, for each attempt; also the longest silence within a download.
@@ -38,13 +42,19 @@ _CHUNK = 1 << 20
 RELEASED_SHA256 = {"yolo26n.pt": "9b09cc8bf347f0fc8a5f7657480587f25db09b34bf33b0652110fb03a8ad4fef"}
 
 
-def fetch_detector(model: str, target: Path, weights_dir: Path) -> str:
+def unguarded(host: str) -> AbstractContextManager[None]:  # noqa: ARG001 - as every guard
+    """The guard that guards nothing."""
+    return nullcontext()
+
+
+def fetch_detector(model: str, target: Path, weights_dir: Path, guard: Guard = unguarded) -> str:
     """Fetch a YOLO model from the release of ultralytics' weights that the installed library names.
 
     Args:
         model: `yolo26n.pt` or `yolo26n`.
         target: the file to write.
         weights_dir: the folder of the weights, for `keep_offline`.
+        guard: is handed the hub's host; its context is held while the hub is asked, and may refuse.
 
     Returns:
         The source, in words.
@@ -52,6 +62,7 @@ def fetch_detector(model: str, target: Path, weights_dir: Path) -> str:
     Raises:
         WeightsMissing: there is no such model, or the release cannot be reached.
         WeightsDamaged: the release holds other bytes than are known of it.
+        BreakerOpen: the guard refused, for the hub failed too often of late.
     """
     keep_offline(weights_dir)
     ensure_torchvision()
@@ -63,11 +74,12 @@ def fetch_detector(model: str, target: Path, weights_dir: Path) -> str:
         raise WeightsMissing(model, "ultralytics publishes no such model.", ways_out("detector"))
     release = inspect.signature(attempt_download_asset).parameters["release"].default
     url = f"{ASSETS_URL.rpartition('/')[0]}/{release}/{name}"
-    download(url, target, RELEASED_SHA256.get(name), ways_out("detector"))
+    with guard(_host(url)):
+        download(url, target, RELEASED_SHA256.get(name), ways_out("detector"))
     return f"ultralytics' release {release}"
 
 
-def fetch_transcriber(model: str, target: Path, weights_dir: Path) -> str:
+def fetch_transcriber(model: str, target: Path, weights_dir: Path, guard: Guard = unguarded) -> str:
     """Fetch a Whisper model from where openai-whisper fetches it; arguments, result and errors as `fetch_detector`."""
     keep_offline(weights_dir)
     import whisper
@@ -77,11 +89,12 @@ def fetch_transcriber(model: str, target: Path, weights_dir: Path) -> str:
         what = f"openai-whisper knows no such model (it knows {', '.join(whisper.available_models())})."
         raise WeightsMissing(model, what, ways_out("transcriber"))
     url = whisper._MODELS[name]
-    download(url, target, url.split("/")[-2], ways_out("transcriber"))  # the library checks this hash as well
+    with guard(_host(url)):
+        download(url, target, url.split("/")[-2], ways_out("transcriber"))  # the library checks this hash as well
     return "openai-whisper's own download"
 
 
-def fetch_captioner(model: str, target: Path, weights_dir: Path) -> str:
+def fetch_captioner(model: str, target: Path, weights_dir: Path, guard: Guard = unguarded) -> str:
     """Fetch the files of a BLIP model that transformers reads into a folder; otherwise as `fetch_detector`.
 
     The hub's client decides when it is imported whether it may use the network, and in this process it may not, so it
@@ -91,8 +104,14 @@ def fetch_captioner(model: str, target: Path, weights_dir: Path) -> str:
     from huggingface_hub import constants
 
     remedy = ways_out("captioner")
-    with _opened(f"{constants.ENDPOINT}/{model}/resolve/main/config.json", model, remedy):
-        pass  # it answers, so its client, which is more patient than we are, may have it
+    url = f"{constants.ENDPOINT}/{model}/resolve/main/config.json"
+    with guard(_host(url)):
+        with _opened(url, model, remedy):
+            pass  # it answers, so its client, which is more patient than we are, may have it
+        return _snapshot(model, target, remedy)
+
+
+def _snapshot(model: str, target: Path, remedy: str) -> str:
     settings = {
         "HF_HUB_OFFLINE": "0",
         "TRANSFORMERS_OFFLINE": "0",
@@ -199,9 +218,12 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _not_had(model: str, url: str, error: Exception, remedy: str) -> WeightsMissing:
-    host = urllib.request.Request(url).host  # noqa: S310 - only parsed
     reason = getattr(error, "reason", None) or error
-    return WeightsMissing(model, f"its hub {host} did not give it ({reason}).", remedy)
+    return WeightsMissing(model, f"its hub {_host(url)} did not give it ({reason}).", remedy)
+
+
+def _host(url: str) -> str:
+    return urllib.request.Request(url).host or url  # noqa: S310 - only parsed
 
 
 def _unwritten(target: Path, error: OSError) -> StorageFailed:

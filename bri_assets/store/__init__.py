@@ -11,15 +11,38 @@ from bri_assets.store.compaction.compact import Compaction
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.erasure.holdings import Holdings
 from bri_assets.store.erasure.purge import Purge
+from bri_assets.store.health import Health
 from bri_assets.store.history import History
+from bri_assets.store.measured import Quality
+from bri_assets.store.outbox.outbox import Outbox
 from bri_assets.store.proofs import PROOFS, ProofResult
+from bri_assets.store.reconciliation import Reconciliation
 from bri_assets.store.recovery.backups import Backups
 from bri_assets.store.recovery.drill import Drill
 from bri_assets.store.store import Store
+from bri_assets.store.telemetry import Telemetry
 from bri_assets.store.uploads import Claim, ClaimResult, NewUpload, PendingUpload
+from bri_assets.store.verify import Verification
 
 #: Every group of operations.
-GROUPS = (Store, History, Deletion, Purge, Archive, Orphans, Backups, Drill, Compaction, Holdings)
+GROUPS = (
+    Store,
+    History,
+    Deletion,
+    Purge,
+    Archive,
+    Orphans,
+    Backups,
+    Drill,
+    Compaction,
+    Holdings,
+    Outbox,
+    Quality,
+    Telemetry,
+    Reconciliation,
+    Health,
+    Verification,
+)
 
 __all__ = [
     "GROUPS",
@@ -28,6 +51,7 @@ __all__ = [
     "ClaimResult",
     "CommittedVersion",
     "NewUpload",
+    "Outbox",
     "PendingUpload",
     "ProofResult",
     "Store",

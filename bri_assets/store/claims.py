@@ -10,9 +10,10 @@ from enum import StrEnum
 
 import duckdb
 
+from bri_assets.store import audit
 from bri_assets.store.deletion import minute, standing
 
-__all__ = ["PERSONS", "ClaimResult", "judge", "known_video", "outcome"]
+__all__ = ["PERSONS", "ClaimResult", "hurry", "judge", "known_video", "outcome"]
 
 #: Ways in that a person stands behind; what was purged comes back by no other.
 PERSONS = frozenset({"cli"})
@@ -69,6 +70,24 @@ def judge(
         what = f"is a video that was purged on {minute(purged_at)}."
         return ClaimResult.PURGED, f"{what} Remove the file, or `bri ingest` it to have it anew."
     return ClaimResult.INGEST, None
+
+
+def hurry(connection: duckdb.DuckDBPyConnection, video_id: str, priority: int, who: str) -> None:
+    """Let what is being made of a video go no later than a copy of its file would that somebody brings now."""
+    changed = connection.execute(
+        """UPDATE uploads SET priority = $priority, updated_by = $who
+           WHERE video_id = $video_id AND state = 'ingesting' AND priority < $priority RETURNING upload_id""",
+        {"priority": priority, "who": who, "video_id": video_id},
+    ).fetchall()
+    for (upload_id,) in changed:
+        audit.record(
+            connection,
+            who=who,
+            action="upload.hurried",
+            entity="uploads",
+            entity_id=upload_id,
+            detail={"video_id": video_id, "priority": priority},
+        )
 
 
 def outcome(

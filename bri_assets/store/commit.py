@@ -9,7 +9,7 @@ transaction begins) and opening the database (``connection``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
@@ -18,7 +18,7 @@ import pandas as pd
 from bri_assets.errors import CommitRefused, CommitUnverified, StoreDamaged
 from bri_assets.schemas import SOURCE_VIDEO, VERSIONED_TABLES
 from bri_assets.staging import Bundle
-from bri_assets.store import audit, pointer, rows, uploads
+from bri_assets.store import audit, pointer, quality, rows, uploads
 from bri_assets.store.access.connection import transaction
 from bri_assets.store.access.duck import cursor
 from bri_assets.store.deletion import require_not_deleted
@@ -60,6 +60,7 @@ class CommittedVersion:
         version: its number among the video's versions, from 1.
         counts: rows by table.
         proofs: how each proof came out.
+        quality: its figures, as ``quality.FIGURES`` names them; None where there is nothing to measure.
     """
 
     video_id: str
@@ -67,6 +68,7 @@ class CommittedVersion:
     version: int
     counts: dict[str, int]
     proofs: tuple[ProofResult, ...]
+    quality: dict[str, float | None] = field(default_factory=dict)
 
 
 def commit(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion:
@@ -151,7 +153,8 @@ def _committed_before(connection: duckdb.DuckDBPyConnection, request: CommitRequ
     counts = dict(zip(("frames", "captions", "transcripts", "detections"), found[2:], strict=True))
     shown = pointer.shown(connection, request.bundle.video_id) == found[0]
     results = _prove(connection, found[0], request) if shown else kept_proofs(connection, found[0])
-    return CommittedVersion(request.bundle.video_id, found[0], found[1], counts, tuple(results))
+    figures = quality.kept(connection, found[0])
+    return CommittedVersion(request.bundle.video_id, found[0], found[1], counts, tuple(results), figures)
 
 
 def insert_and_prove(connection: duckdb.DuckDBPyConnection, request: CommitRequest) -> CommittedVersion:
@@ -175,10 +178,11 @@ def insert_and_prove(connection: duckdb.DuckDBPyConnection, request: CommitReque
         raise CommitRefused(video_id, {"database_constraint": [{"message": str(error)}]}) from error
     results = _prove(connection, version_id, request)
     rows.insert_proofs(connection, version_id, results)
+    figures = quality.record(connection, version_id)
     pointer.flip(connection, video_id, version_id, cause="commit", who=who, at=at)
     uploads.mark_committed(connection, video_id, run_id=request.run_id, who=who, at=at)
     counts = {spec.name: len(request.rows[spec.name]) for spec in VERSIONED_TABLES}
-    return CommittedVersion(video_id, version_id, version, counts, tuple(results))
+    return CommittedVersion(video_id, version_id, version, counts, tuple(results), figures)
 
 
 def _record_commit(connection: duckdb.DuckDBPyConnection, request: CommitRequest, committed: CommittedVersion) -> None:

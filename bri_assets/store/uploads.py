@@ -13,9 +13,10 @@ import duckdb
 
 from bri_assets.files import sha256_bytes
 from bri_assets.store import audit
-from bri_assets.store.claims import ClaimResult, judge, known_video, outcome
+from bri_assets.store.claims import ClaimResult, hurry, judge, known_video, outcome
 
 __all__ = [
+    "ATTEMPT_ID",
     "Claim",
     "ClaimResult",
     "NewUpload",
@@ -32,7 +33,11 @@ __all__ = [
 
 
 #: The time of arrival tells the attempts of a store that was made anew from those that Dagster still remembers.
-_ATTEMPT_ID = "upload_id || ':' || attempts || ':' || epoch_us(created_at)"
+ATTEMPT_ID = "upload_id || ':' || attempts || ':' || epoch_us(created_at)"
+
+#: A repeated upload whose video another one is being made of: it waits for that one. Its own row stays as it was, for
+#: an attempt of its own that ended would be taken for the one that goes on.
+_WAITS = "excluded.state = 'ingesting' AND excluded.attempts = 0 AND attempts > 0"
 
 _EVENTS = {ClaimResult.INGEST: "upload.accepted", ClaimResult.PURGED: "upload.quarantined"}
 
@@ -83,7 +88,18 @@ class Claim:
 
 @dataclass(frozen=True)
 class PendingUpload:
-    """An upload that is being ingested: by whom it was claimed, how long ago, and in which run if that is known."""
+    """An upload that is being ingested.
+
+    Args:
+        upload_id: the upload.
+        video_id: what it becomes.
+        attempt_id: names the attempt for ever.
+        priority: higher goes first.
+        requested_by: the way in by which this attempt was asked for; `cli` runs it itself.
+        run_id: its run; None before one is known.
+        age_s: seconds since it was claimed, or since its run became known.
+        attempt: its number, from 1.
+    """
 
     upload_id: str
     video_id: str
@@ -92,6 +108,7 @@ class PendingUpload:
     requested_by: str
     run_id: str | None
     age_s: float
+    attempt: int = 1
 
 
 def claim(
@@ -113,6 +130,8 @@ def claim(
     if video_id is None:
         raise ValueError("an upload without a video id cannot be claimed")
     result, reason = judge(connection, upload.sha256, video_id, requested_by)
+    if result is ClaimResult.INGESTING:
+        hurry(connection, video_id, priority, who)
     attempt, attempt_id = _upsert(
         connection,
         upload,
@@ -186,6 +205,11 @@ def mark_failed(
     connection: duckdb.DuckDBPyConnection, video_id: str, *, run_id: str | None, who: str, code: str, reason: str
 ) -> None:
     """The ingest of this video failed; where an earlier version is committed, its uploads stay committed."""
+    ended = connection.execute(
+        "SELECT upload_id, attempts FROM uploads WHERE video_id = ? AND state = 'ingesting' AND attempts > 0",
+        [video_id],
+    ).fetchall()
+    attempts = dict(ended)
     changed = connection.execute(
         """UPDATE uploads SET state = 'failed', code = ?, reason = ?, run_id = coalesce(?, run_id),
                   updated_at = now(), updated_by = ?
@@ -193,6 +217,8 @@ def mark_failed(
         [code, reason, run_id, who, video_id],
     ).fetchall()
     for (upload_id,) in changed:
+        # Which attempt it was that ended so; of copies of the file, which were not tried, there is none.
+        attempt = {"attempt": attempts[upload_id]} if upload_id in attempts else {}
         audit.record(
             connection,
             who=who,
@@ -200,7 +226,7 @@ def mark_failed(
             entity="uploads",
             entity_id=upload_id,
             run_id=run_id,
-            detail={"video_id": video_id, "code": code},
+            detail={"video_id": video_id, "code": code, **attempt},
         )
 
 
@@ -216,11 +242,11 @@ def set_run(connection: duckdb.DuckDBPyConnection, upload_id: str, run_id: str, 
 
 
 def pending(connection: duckdb.DuckDBPyConnection) -> list[PendingUpload]:
-    """Uploads that are being ingested, the most urgent and then the oldest first."""
+    """Uploads that are being ingested, the most urgent and among equals the oldest first."""
     found = connection.execute(
-        f"""SELECT upload_id, video_id, {_ATTEMPT_ID}, priority, requested_by, run_id,
-                  epoch(now()) - epoch(updated_at)
-           FROM uploads WHERE state = 'ingesting' AND attempts > 0 ORDER BY priority DESC, updated_at, upload_id"""  # noqa: S608 - our own text
+        f"""SELECT upload_id, video_id, {ATTEMPT_ID}, priority, requested_by, run_id,
+                  epoch(now()) - epoch(updated_at), attempts
+           FROM uploads WHERE state = 'ingesting' AND attempts > 0 ORDER BY priority DESC, created_at, upload_id"""  # noqa: S608 - our own text
     ).fetchall()
     return [PendingUpload(*row) for row in found]
 
@@ -240,11 +266,15 @@ def _upsert(
                    $tries, $priority, $requested_by, $run_id, now(), $who, now(), $who)
            ON CONFLICT (upload_id) DO UPDATE SET
                signature = excluded.signature, size_bytes = excluded.size_bytes, video_id = excluded.video_id,
-               state = excluded.state, code = excluded.code, reason = excluded.reason,
-               attempts = attempts + excluded.attempts, priority = excluded.priority,
-               requested_by = excluded.requested_by, run_id = coalesce(excluded.run_id, run_id),
+               state = CASE WHEN {_WAITS} THEN state ELSE excluded.state END,
+               code = CASE WHEN {_WAITS} THEN code ELSE excluded.code END,
+               reason = CASE WHEN {_WAITS} THEN reason ELSE excluded.reason END,
+               requested_by = CASE WHEN {_WAITS} THEN requested_by ELSE excluded.requested_by END,
+               priority = CASE WHEN {_WAITS} THEN greatest(priority, excluded.priority) ELSE excluded.priority END,
+               run_id = CASE WHEN excluded.attempts > 0 THEN excluded.run_id ELSE run_id END,
+               attempts = attempts + excluded.attempts,
                updated_at = excluded.updated_at, updated_by = excluded.updated_by
-           RETURNING attempts, {_ATTEMPT_ID}""",  # noqa: S608 - our own text
+           RETURNING attempts, {ATTEMPT_ID}""",  # noqa: S608 - our own text
         {
             "upload_id": upload.upload_id,
             **asdict(upload),

@@ -12,6 +12,8 @@ from bri_assets.definitions import build_defs, defs
 from bri_assets.settings import Settings
 from bri_assets_tests.commands import ROOT
 
+JOBS = ("ingest", "back_up", "keep_up", "recovery_drill", "verify", "measure")
+UPKEEP = {"backup", "archive", "purge", "orphans", "verification", "collection"}
 HEAVY = ("torch", "transformers", "ultralytics", "whisper", "cv2", "av", "torchvision")
 
 
@@ -50,29 +52,48 @@ def test_captions_wait_for_detections_only_where_they_may_need_them(captioner: s
 def test_the_executor_is_chosen_by_configuration(executor: str) -> None:
     built = build_defs(Settings(executor=executor))
     by_hand = built.resolve_implicit_global_asset_job_def()
-    jobs = [built.resolve_job_def(name) for name in ("ingest", "back_up", "keep_up", "recovery_drill")]
+    jobs = [
+        built.resolve_job_def(name) for name in ("ingest", "back_up", "keep_up", "recovery_drill", "verify", "measure")
+    ]
     assert {job.executor_def.name for job in (*jobs, by_hand)} == {executor}
 
 
-def test_every_check_of_a_video_is_partitioned_and_blocking() -> None:
+def test_every_check_of_a_video_is_partitioned_and_what_stops_a_commit_is_blocking() -> None:
     graph = defs.resolve_asset_graph()
     every = [graph.get_check_spec(key) for key in graph.asset_check_keys]
     specs = [spec for spec in every if spec.asset_key != dg.AssetKey("backup")]
-    assert {(spec.asset_key.to_user_string(), spec.name) for spec in specs} == {
-        ("source_video", "schema"),
-        ("frames", "schema"),
-        ("captions", "schema"),
-        ("detections", "schema"),
-        ("transcripts", "schema"),
-        ("committed_video", "proofs"),
+    assert {(spec.asset_key.to_user_string(), spec.name, spec.blocking) for spec in specs} == {
+        ("source_video", "schema", True),
+        ("source_video", "upload_unchanged", False),
+        ("frames", "schema", True),
+        ("frames", "images", False),
+        ("captions", "schema", True),
+        ("detections", "schema", True),
+        ("transcripts", "schema", True),
+        ("committed_video", "proofs", True),
+        ("committed_video", "quality", False),
+        ("committed_video", "unchanged", False),
+        ("committed_video", "lineage_complete", False),
     }
-    assert all(spec.blocking and spec.partitions_def is not None and spec.description for spec in specs)
+    assert all(spec.partitions_def is not None and spec.description for spec in specs)
+
+
+def test_an_ingest_evaluates_the_checks_of_its_own_steps_and_no_others() -> None:
+    checks = {key.name for key in defs.resolve_job_def("ingest").asset_layer.asset_graph.asset_check_keys}
+    assert checks == {"schema", "proofs", "quality"}
 
 
 def test_the_assets_that_keep_the_store_have_no_partitions_and_one_check_that_stops_nothing() -> None:
     graph = defs.resolve_asset_graph()
     keys = {key for key in graph.get_all_asset_keys() if graph.get(key).group_name == "upkeep"}
-    assert {key.to_user_string() for key in keys} == {"backup", "archive", "purge", "orphans"}
+    assert {key.to_user_string() for key in keys} == {
+        "backup",
+        "archive",
+        "purge",
+        "orphans",
+        "verification",
+        "collection",
+    }
     nodes = [graph.get(key) for key in keys]
     assert all(node.partitions_def is None and node.description and node.owners == ["team:bri"] for node in nodes)
     (check,) = [key for key in graph.asset_check_keys if key.asset_key in keys]
@@ -81,6 +102,6 @@ def test_the_assets_that_keep_the_store_have_no_partitions_and_one_check_that_st
     assert spec.description
 
 
-def test_the_sensor_runs_by_itself() -> None:
-    sensor = defs.resolve_sensor_def("uploads")
-    assert sensor.default_status is dg.DefaultSensorStatus.RUNNING
+@pytest.mark.parametrize("name", ["uploads", "reconcile", "alerts", "automation"])
+def test_the_sensors_run_by_themselves(name: str) -> None:
+    assert defs.resolve_sensor_def(name).default_status is dg.DefaultSensorStatus.RUNNING

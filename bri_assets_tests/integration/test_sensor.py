@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import psutil
 import pytest
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 
 from bri_assets.definitions import build_defs, build_resources
 from bri_assets.intake import Intake, examine
@@ -22,6 +26,7 @@ from bri_assets.runs import ATTEMPT_TAG, tags
 from bri_assets.sensors.uploads import Examiner, intake_tick
 from bri_assets_tests.clips import cut, make_clip, make_text
 from bri_assets_tests.pipeline import Pipeline, pipeline
+from bri_assets_tests.queued import queued
 
 
 @pytest.fixture
@@ -145,7 +150,7 @@ def test_a_run_that_failed_is_told_and_not_tried_for_ever(made: Pipeline) -> Non
     _run(made, str(key))
     tick(made, settle_s=3600.0)
     (row,) = made.store.status()
-    assert (row["state"], row["code"]) == ("failed", "run_failed")
+    assert (row["state"], row["code"]) == ("failed", "upload_changed")
     assert row["reason"].startswith("source_video: ")
     assert keys(tick(made, settle_s=3600.0)) == []
 
@@ -164,7 +169,7 @@ def test_a_run_whose_process_was_killed_is_told(made: Pipeline) -> None:
     child.wait()
     tick(made)
     (row,) = made.store.status()
-    assert (row["state"], row["run_id"]) == ("failed", run.run_id)
+    assert (row["state"], row["code"], row["run_id"]) == ("failed", "run_died", run.run_id)
     assert "gone" in row["reason"]
 
 
@@ -174,6 +179,48 @@ def test_the_most_urgent_go_first_and_no_tick_asks_for_too_many(made: Pipeline) 
         Intake(made.store, made.staging).admit(examine(path), requested_by="sensor", priority=number)
     result = tick(made, intake_batch=3)
     assert [(request.tags["dagster/priority"]) for request in result.run_requests or ()] == ["3", "2", "1"]
+
+
+def test_what_is_dropped_goes_before_a_backfill(made: Pipeline) -> None:
+    backfill = made.settings.uploads_dir / "backfill" / "of 2019"
+    backfill.mkdir(parents=True)
+    for number in range(5):
+        make_clip(backfill / f"{number}.mp4", seconds=1, fps=5 + number)
+    first = tick(made, intake_batch=3).run_requests or ()
+    assert [request.tags["dagster/priority"] for request in first] == ["-1"] * 3
+    for request in first:
+        queued(made.instance, build_defs(made.settings).resolve_job_def("ingest"), dict(request.tags))
+    # Dagster's queue is full of what nobody waits for: no more of that is put there.
+    assert keys(tick(made, intake_batch=3)) == []
+    make_clip(made.settings.uploads_dir / "urgent.mp4", seconds=1, fps=20)
+    (urgent,) = tick(made, intake_batch=3).run_requests or ()
+    assert (str(urgent.partition_key)[:6], urgent.tags["dagster/priority"]) == ("urgent", "1")
+    queued(made.instance, build_defs(made.settings).resolve_job_def("ingest"), dict(urgent.tags))
+    assert _next_of_the_queue(made) == urgent.partition_key
+
+
+def test_a_file_that_somebody_waits_for_does_not_wait_for_one_of_a_backfill_to_be_read(made: Pipeline) -> None:
+    huge = make_clip(made.settings.uploads_dir / "huge.mp4", seconds=1, fps=5)
+    (made.settings.uploads_dir / "backfill").mkdir()
+    huge = huge.rename(made.settings.uploads_dir / "backfill" / "huge.mp4")
+    with held(huge), dg.build_sensor_context(instance=made.instance) as context:
+        settings, examiner = made.settings.model_copy(update={"intake_budget_s": 1e-9}), Examiner()
+        intake = Intake(made.store, made.staging)
+        assert intake_tick(context, settings, intake, made.store, examiner) == []
+        make_clip(made.settings.uploads_dir / "small.mp4", seconds=1, fps=6)
+        deadline = time.monotonic() + 60
+        while not (wanted := intake_tick(context, settings, intake, made.store, examiner)):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    assert [pending.video_id[:5] for pending in wanted] == ["small"]
+
+
+def test_a_run_is_ended_that_takes_longer_than_all_its_stages_may(made: Pipeline) -> None:
+    make_clip(made.settings.uploads_dir / "clip.mp4", seconds=1)
+    (request,) = tick(made).run_requests or ()
+    limits = ("frames", "captions", "transcripts", "detections")
+    together = sum(getattr(made.settings, f"{stage}_limit_s") for stage in limits)
+    assert float(request.tags["dagster/max_runtime"]) > together
 
 
 def test_a_tick_ends_in_time_and_the_next_goes_on(made: Pipeline) -> None:
@@ -190,6 +237,36 @@ def test_a_tick_ends_in_time_and_the_next_goes_on(made: Pipeline) -> None:
             time.sleep(0.01)
     assert admitted[1] < 3
     assert admitted[-1] == 3
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Whoever opens the file to read it waits until the block ends, as for a disk that does not answer."""
+    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+    with path.open("r+b") as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        try:
+            yield
+        finally:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+            signal.signal(signal.SIGIO, before)
+
+
+def _next_of_the_queue(made: Pipeline) -> str:
+    """The partition of the run that Dagster's daemon would launch next."""
+    settings = {
+        "telemetry": {"enabled": False},
+        "run_coordinator": {
+            "module": "dagster._core.run_coordinator",
+            "class": "QueuedRunCoordinator",
+            "config": {"max_concurrent_runs": 1},
+        },
+    }
+    with dg.DagsterInstance.local_temp(str(made.settings.home / "dagster"), settings) as instance:
+        daemon = QueuedRunCoordinatorDaemon(interval_seconds=5)
+        (run,) = daemon._get_runs_to_dequeue(instance, instance.get_concurrency_config(), None)
+    (status,) = [row for row in made.store.status() if row["upload_id"] == run.tags[ATTEMPT_TAG].split(":")[0]]
+    return str(status["video_id"])
 
 
 def _run(made: Pipeline, attempt: str) -> None:

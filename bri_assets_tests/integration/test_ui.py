@@ -2,16 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import signal
-import socket
-import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,78 +11,17 @@ import pytest
 from bri_assets.processes import PROCESS_TAG
 from bri_assets.store.recovery.backup_folder import kept
 from bri_assets_tests.clips import make_text
-from bri_assets_tests.commands import ROOT, Bri
+from bri_assets_tests.commands import Bri
 from bri_assets_tests.integration.conftest import SAMPLE
-
-#: From a cold start to a commit with everything else busy; a quiet machine needs a quarter of it.
-PATIENCE_S = 240
-
-
-class Ui:
-    """A running `make ui`."""
-
-    def __init__(self, bri: Bri, port: int) -> None:
-        self.bri, self.port = bri, port
-
-    def ask(self, query: str, **variables: Any) -> Any:
-        """One GraphQL query, as the pages make it."""
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}/graphql",
-            json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            found = json.load(answer)
-        assert "errors" not in found, found["errors"]
-        return found["data"]
-
-    def wait_for(self, what: str, ready: Any) -> Any:
-        """Ask until there is an answer; fails with the server's log where there is none in time."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            found = ready()
-            if found:
-                return found
-            time.sleep(1)
-        raise AssertionError(f"{what} did not come about in {PATIENCE_S} s: {self.bri.store.status()}")
+from bri_assets_tests.ui import Ui, running_ui
 
 
 @pytest.fixture(scope="module")
 def ui(light_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     home = tmp_path_factory.mktemp("ui")
     bri = Bri(home / "data", light_variables | {"BRI_BACKUP_CRON": "* * * * *", "BRI_DRILL_CRON": "off"})
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (home / "log").open("w") as log:
-        server = subprocess.Popen(
-            ["make", "-o", ".venv/.installed", "ui", f"PORT={port}"],
-            cwd=ROOT,
-            env=bri.environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    opened = Ui(bri, port)
-    try:
-        opened.wait_for("the webserver", lambda: _answers(opened, server, home / "log"))
+    with running_ui(bri, home / "log") as opened:
         yield opened
-    finally:
-        os.killpg(server.pid, signal.SIGINT)
-        try:
-            server.wait(timeout=60)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
-        opened.wait_for("the end of the owner", lambda: bri.store.file.owner() is None)
-
-
-def _answers(opened: Ui, server: subprocess.Popen[bytes], log: Path) -> bool:
-    assert server.poll() is None, log.read_text()
-    try:
-        return bool(opened.ask("{ version }"))
-    except OSError:
-        return False
 
 
 @pytest.mark.timeout(600)
@@ -121,12 +52,13 @@ def test_the_ui_shows_the_assets_their_columns_and_checks(ui: Ui) -> None:
     of_videos = {name for name, node in found.items() if node["isPartitioned"]}
     assert of_videos == {"source_video", "frames", "captions", "detections", "transcripts", "committed_video"}
     assert {name for name, node in found.items() if node["groupName"] == "upkeep"} == set(found) - of_videos
-    assert set(found) - of_videos == {"backup", "archive", "purge", "orphans"}
+    assert set(found) - of_videos == {"backup", "archive", "purge", "orphans", "collection", "verification"}
     assert {name for name, node in found.items() if node["hasAssetChecks"]} == of_videos | {"backup"}
     assert all(node["description"] for node in found.values())
     staged = of_videos - {"committed_video"}
     assert {key["path"][-1] for key in found["committed_video"]["dependencyKeys"]} == staged
-    for name in staged:
+    # What is verified are all tables, so that asset has no columns of its own.
+    for name in set(found) - {"verification"}:
         assert "dagster/column_schema" in {entry["label"] for entry in found[name]["metadataEntries"]}
 
 
@@ -165,17 +97,15 @@ def test_the_schedules_that_are_not_off_run_by_themselves(ui: Ui) -> None:
     assert {(one["name"], one["cronSchedule"]) for one in found} == {
         ("scheduled_back_up", "* * * * *"),
         ("scheduled_keep_up", "30 3 * * *"),
+        ("scheduled_measure", "15 * * * *"),
+        ("scheduled_verify", "0 * * * *"),
     }
     assert {(one["executionTimezone"], one["scheduleState"]["status"]) for one in found} == {("UTC", "RUNNING")}
 
 
 def _ended(ui: Ui, job: str = "ingest") -> dict[str, Any] | None:
     """The oldest run of a job, once it has ended."""
-    found = ui.ask(
-        """query ($filter: RunsFilter!) { runsOrError(filter: $filter) {
-             ... on Runs { results { jobName status tags { key value } } } } }""",
-        filter={"pipelineName": job},
-    )["runsOrError"]["results"]
+    found = ui.runs(pipelineName=job)
     return found[-1] if found and found[-1]["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
 
 

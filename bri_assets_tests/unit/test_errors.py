@@ -47,4 +47,9 @@ def test_all_errors_are_named_for_import() -> None:
 
 
 def test_only_what_trying_again_can_mend_is_retried() -> None:
-    assert [kind.__name__ for kind in ALL if kind.retryable] == ["OwnerGone", "StoreBusy", "UpkeepUnfinished"]
+    assert [kind.__name__ for kind in ALL if kind.retryable] == [
+        "DeliveryFailed",
+        "OwnerGone",
+        "StoreBusy",
+        "UpkeepUnfinished",
+    ]

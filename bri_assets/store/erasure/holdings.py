@@ -114,6 +114,7 @@ _RECORDS = {
     "lineage": f"SELECT * FROM lineage {_OF_VERSIONS} ORDER BY version_id, table_name",  # noqa: S608 - our own text
     "proofs": f"SELECT * FROM proofs {_OF_VERSIONS} ORDER BY version_id, proof",  # noqa: S608 - our own text
     "video_class_stats": f"SELECT * FROM video_class_stats {_OF_VERSIONS} ORDER BY version_id, class_name",  # noqa: S608 - our own text
+    "quality": f"SELECT * FROM quality {_OF_VERSIONS} ORDER BY version_id, figure",  # noqa: S608 - our own text
     "archived_tables": f"SELECT * FROM archived_tables {_OF_VERSIONS} ORDER BY version_id, table_name",  # noqa: S608 - our own text
     "uploads": f"""{_EVENTS} SELECT * FROM uploads
         WHERE upload_id IN (SELECT entity_id FROM mine WHERE entity = 'uploads') ORDER BY created_at, upload_id""",  # noqa: S608 - our own text

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
 
 from bri_assets.errors import BriError
 from bri_assets.staging import Bundle, StagingArea
-from bri_assets.store import audit, deletion, facts, history, reads, uploads
+from bri_assets.store import audit, deletion, facts, history, quality, reads, uploads
 from bri_assets.store.access.connection import transaction
 from bri_assets.store.access.journal import Event
 from bri_assets.store.archives.archive_moves import replay_archived, replay_unarchived
@@ -23,6 +24,7 @@ from bri_assets.store.commit import CommitRequest, insert_and_prove
 from bri_assets.store.erasure import purge_rows
 from bri_assets.store.erasure.purge import uploads_still_there
 from bri_assets.store.images import image_hashes
+from bri_assets.store.outbox.replay import AGAIN
 from bri_assets.store.recovery import backups
 from bri_assets.store.recovery.backup_folder import Backup
 
@@ -98,6 +100,7 @@ class Replayer:
         self._connection, self._home, self._staging = connection, home, staging
         self._again: dict[str, Callable[[Event], None]] = {
             "version.committed": self._commit,
+            "version.measured": self._measure,
             "version.rolled_back": self._roll_back,
             "version.archived": self._archive,
             "version.unarchived": self._unarchive,
@@ -107,6 +110,7 @@ class Replayer:
             "video.purged": self._finish_purge,
             "backup.made": self._keep_backup,
             "backup.expired": self._expire_backup,
+            **{action: partial(again, connection) for action, again in AGAIN.items()},
         }
 
     def replay(self, events: list[Event], given: Given) -> Replayed:
@@ -170,6 +174,9 @@ class Replayer:
         size = int(self._staging.read(bundle.manifests["source_video"])["size_bytes"].iloc[0])
         upload = uploads.NewUpload(source.path, source.filename, source.signature, size, source.sha256, source.video_id)
         uploads.keep_committed(self._connection, upload, run_id=event.run_id, who=event.actor, at=event.occurred_at)
+
+    def _measure(self, event: Event) -> None:
+        quality.record(self._connection, int(event.entity_id))
 
     def _roll_back(self, event: Event) -> None:
         found = reads.video(self._connection, event.detail["video_id"], int(event.entity_id))

@@ -18,8 +18,13 @@ from bri_assets.store.recovery.migrate import migrate
 from bri_assets_tests.bundles import open_store, operations
 from bri_assets_tests.unit.store.test_recovery import commit, history_of_everything, restore
 
-#: What revision 0002 added.
-ADDED = {"archived_tables", "purges", "backups"}
+#: What each revision added.
+ADDED = {
+    "0002": {"archived_tables", "purges", "backups"},
+    "0003": {"quality", "alerts", "alert_deliveries", "alert_silences"},
+}
+#: What every migration writes into.
+TOLD = {"audit_log", "schema_migrations", "alembic_version", "backups"}
 
 
 def file_of(home: Path) -> StoreFile:
@@ -45,6 +50,17 @@ def full(home: Path) -> None:
             """INSERT INTO uploads SELECT 'u-1', '/a', 'a', 's', 1, NULL, NULL, 'quarantined', 'c', 'r', 1, 0, 'cli',
                NULL, now(), 't', now(), 't'"""
         )
+        connection.execute(
+            """INSERT INTO alerts SELECT 'a-0123456789abcdef', 'disk_low', 'disk:/', '', 1, 'ERROR', 's', 'r', '{}',
+               NULL, now(), NULL, 't', now(), 't'"""
+        )
+        connection.execute(
+            """INSERT INTO alert_deliveries SELECT 'a-0123456789abcdef', 'fired', 'json', 0, now(), NULL, NULL, NULL,
+               now(), 't', now(), 't'"""
+        )
+        connection.execute(
+            "INSERT INTO alert_silences SELECT 's-0123456789abcdef', '*', '*', 'r', now(), now(), 't', now(), 't'"
+        )
 
 
 def test_every_table_has_rows_in_these_tests(tmp_path: Path) -> None:
@@ -53,25 +69,27 @@ def test_every_table_has_rows_in_these_tests(tmp_path: Path) -> None:
     assert {spec.name for spec in STORE_TABLES if not found[spec.name]} == set()
 
 
-def test_down_and_up_again_keeps_every_row_that_both_can_hold(tmp_path: Path) -> None:
+@pytest.mark.parametrize("revision", migrations.known()[:-1])
+def test_down_and_up_again_keeps_every_row_that_both_can_hold(tmp_path: Path, revision: str) -> None:
     full(tmp_path)
+    lost = set().union(*(names for added, names in ADDED.items() if added > revision))
     for version in (1, 2):
         operations(Archive, tmp_path).unarchive("first", version, channel="test")
     before = tables(tmp_path)
-    down = migrate(file_of(tmp_path), tmp_path / "backups", to="0001", channel="test")
-    assert (down.before, down.after) == ("0002", "0001")
+    down = migrate(file_of(tmp_path), tmp_path / "backups", to=revision, channel="test")
+    assert (down.before, down.after) == (migrations.HEAD, revision)
     held = tables(tmp_path)
-    for name in set(before) - ADDED - {"audit_log", "schema_migrations", "alembic_version"}:
+    for name in set(before) - lost - TOLD:
         assert held[name] == before[name], name
-    assert ADDED.isdisjoint(held)
+    assert lost.isdisjoint(held)
     with pytest.raises(StoreOutdated, match="bri migrate"):
         open_store(tmp_path).status()
 
     up = migrate(file_of(tmp_path), tmp_path / "backups", channel="test")
 
-    assert (up.before, up.after) == ("0001", "0002")
+    assert (up.before, up.after) == (revision, migrations.HEAD)
     again = tables(tmp_path)
-    for name in set(before) - ADDED - {"audit_log", "schema_migrations", "alembic_version"}:
+    for name in set(before) - lost - TOLD:
         assert again[name] == before[name], name
     assert [row[3] for row in again["audit_log"] if row not in before["audit_log"]] == ["store.migrated"] * 2
     assert open_store(tmp_path).video("first")["video"]["version"] == 3
@@ -82,10 +100,10 @@ def test_a_backup_is_made_first_and_brings_the_store_back(tmp_path: Path) -> Non
     done = migrate(file_of(tmp_path), tmp_path / "backups", to="0001", channel="test")
     assert done.backup is not None
     assert [(one.backup_id, one.reason, one.revision) for one in kept(tmp_path / "backups")] == [
-        (done.backup.backup_id, "migration", "0002")
+        (done.backup.backup_id, "migration", migrations.HEAD)
     ]
     migrate(file_of(tmp_path), tmp_path / "backups", channel="test")
-    assert [one.revision for one in kept(tmp_path / "backups")] == ["0002", "0001"]
+    assert [one.revision for one in kept(tmp_path / "backups")] == [migrations.HEAD, "0001"]
     # The newest backup is of the older revision: it is brought up when it is restored.
     restore(tmp_path)
     assert open_store(tmp_path).video("first")["video"]["version"] == 1

@@ -79,3 +79,54 @@ def test_every_change_of_an_upload_is_in_the_audit_log(tmp_path: Path) -> None:
     assert events[:2] == [("upload.accepted", UPLOAD.upload_id), ("upload.repeated", COPY.upload_id)]
     assert sorted(events[2:4]) == sorted(failed)
     assert events[4:] == [("upload.quarantined", COPY.upload_id), ("upload.started", UPLOAD.upload_id)]
+
+
+def test_a_copy_that_failed_itself_never_passes_for_the_attempt_that_goes_on(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.claim(UPLOAD, requested_by="sensor")
+    store.mark_failed(VIDEO_ID, run_id="run-1", channel="runs", code="run_died", reason="died")
+    going = store.claim(COPY, requested_by="cli")
+    assert going.result is ClaimResult.INGEST
+    # The first file was touched, so the sensor looks at it again.
+    assert store.claim(UPLOAD, requested_by="sensor").result is ClaimResult.INGESTING
+    assert [pending.attempt_id for pending in store.pending()] == [going.attempt_id]
+    assert {row["filename"]: row["state"] for row in store.status()} == {
+        "holiday.mp4": "failed",
+        "copy.mp4": "ingesting",
+    }
+
+
+def test_whoever_ingests_a_file_stays_the_one_though_the_sensor_sees_it_too(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.claim(UPLOAD, requested_by="cli")
+    store.claim(UPLOAD, requested_by="sensor")
+    assert [(pending.requested_by, pending.attempt) for pending in store.pending()] == [("cli", 1)]
+
+
+def test_a_copy_that_somebody_waits_for_hurries_what_waits_in_a_backfill(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.claim(UPLOAD, requested_by="sensor", priority=-1)
+    store.claim(COPY, requested_by="sensor", priority=1)
+    assert [pending.priority for pending in store.pending()] == [1]
+    store.claim(COPY, requested_by="sensor", priority=-1)
+    assert [pending.priority for pending in store.pending()] == [1]
+
+
+def test_another_attempt_does_not_carry_the_run_of_the_last(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    store.claim(UPLOAD, requested_by="sensor")
+    store.set_run(UPLOAD.upload_id, "run-1", channel="sensor")
+    store.mark_failed(VIDEO_ID, run_id="run-1", channel="runs", code="run_died", reason="died")
+    store.claim(UPLOAD, requested_by="sensor")
+    assert [(pending.attempt, pending.run_id) for pending in store.pending()] == [(2, None)]
+
+
+def test_the_most_urgent_uploads_come_first_and_the_oldest_among_equals(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    for name, priority in (("a", -1), ("b", 1), ("c", 0), ("d", 1), ("e", -1)):
+        sha256 = (name * 64)[:64]
+        upload = NewUpload(f"/u/{name}.mp4", f"{name}.mp4", "1-1-1-1-1", 1, sha256, f"{name}-{sha256[:12]}")
+        store.claim(upload, requested_by="sensor", priority=priority)
+    # That its run became known is no reason to go later.
+    store.set_run(store.pending()[0].upload_id, "run-1", channel="sensor")
+    assert [pending.video_id[0] for pending in store.pending()] == ["b", "d", "c", "a", "e"]

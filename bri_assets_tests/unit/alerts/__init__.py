@@ -1,0 +1,1 @@
+"""Tests of alerts on their way to a person."""

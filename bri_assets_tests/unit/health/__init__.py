@@ -1,0 +1,1 @@
+"""Looks for what is wrong: found while it holds, and no longer."""
