@@ -5,7 +5,7 @@ BIN := .venv/bin
 PORT ?= 3000
 KILLS ?= 1000
 
-.PHONY: help setup demo ui test faults bench-store lint docs clean
+.PHONY: help setup demo ui test faults bench-store bench-collection lint docs clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,9 @@ faults: setup ## the fault suite in its long form, KILLS=1000; writes docs/fault
 
 bench-store: setup ## what commits, backups, restores and the file's size cost; options in BENCH=
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.store $(BENCH)
+
+bench-collection: setup ## 200 short videos with bad ones among them; what a person is told of them
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.collection $(BENCH)
 
 lint: setup ## linter, formatter, type checker, rules of imports
 	$(BIN)/ruff check .

@@ -97,6 +97,12 @@ _RULES = (
     Rule("disk_low", "ERROR", "A disk that BRI writes to is nearly full.", "There is space again."),
     Rule("backup_old", "ERROR", "The newest backup is older than it may be.", "A backup is made."),
     Rule(
+        "backup_lost",
+        "ERROR",
+        "The newest backup is gone, or is not as long as it was made.",
+        "A backup is made, or the files are put back.",
+    ),
+    Rule(
         "model_failing",
         "ERROR",
         "A model or hub failed so often that it is not asked for a while.",

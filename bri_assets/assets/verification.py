@@ -17,9 +17,11 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from bri_assets.assets.outcome import reported
 from bri_assets.checks.drift import DRIFT_KEYS, evaluation
 from bri_assets.checks.partitioned import report_evaluation, table_of
+from bri_assets.checks.records import compared, records_check
 from bri_assets.checks.verified import CHECKS, Verdict, could_not, verify
 from bri_assets.errors import BriError, QueryTooSlow, StoreDamaged, UpkeepUnfinished
 from bri_assets.settings import Settings
+from bri_assets.store.consistency import Consistency
 from bri_assets.store.verify import Verification
 
 __all__ = ["VERIFICATION", "verification"]
@@ -57,14 +59,17 @@ class _Found:
     owners=["team:bri"],
     # The pool of everything that keeps the store: none of it runs beside another.
     pool="store_upkeep",
-    description="Every video that is shown, held against what was committed: rows, lineage, images, upload.",
+    check_specs=[records_check()],
+    description="Every video that is shown, held against what was committed: rows, lineage, images, upload; and the"
+    " records of the store against each other.",
 )
 def verification(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
-) -> Iterator[dg.AssetObservation | dg.MaterializeResult[Any]]:
+) -> Iterator[dg.AssetCheckResult | dg.AssetObservation | dg.MaterializeResult[Any]]:
     """Verify all that is committed; what fails is a verdict, and no failure of this."""
     started = time.perf_counter()
     with reported(context, settings.retries):
+        yield compared(Consistency.of(settings).differences())
         found = _verified(Verification.of(settings))
         told, all_at = _report(context, found)
         metadata = _described(found) | {"seconds": time.perf_counter() - started, "verdicts_written": told}

@@ -24,6 +24,7 @@ from bri_assets.display import plain, print_json
 from bri_assets.errors import BriError, InstanceUnusable, StoreBusy, StoreDamaged, VideoNotFound
 from bri_assets.findings import RULES, Finding
 from bri_assets.session import Session, open_session
+from bri_assets.store.consistency import Consistency
 from bri_assets.store.health import Health, Named
 from bri_assets.store.verify import Verification
 
@@ -117,11 +118,17 @@ def _look(session: Session, found: _Diagnosis) -> None:
 
 def _verify(session: Session, meant: Named | None, found: _Diagnosis) -> None:
     """The drift checks, here and now, for what is shown; their word is newer than what Dagster remembers."""
+    from bri_assets.checks.records import RECORDS_KEY
     from bri_assets.checks.verified import CHECKS, Verdict, could_not, verify
-    from bri_assets.health.checks import drifted
+    from bri_assets.health.checks import disagreeing, drifted
 
     store = Verification.of(session.settings)
     try:
+        if meant is None:
+            found.verified.add(f"check:{RECORDS_KEY.asset_key.to_user_string()}/{RECORDS_KEY.name}")
+            found.findings = [one for one in found.findings if one.subject not in found.verified]
+            differences = Consistency.of(session.settings).differences()
+            found.findings += [disagreeing(differences)] if differences else []
         shown = store.videos()
         for video_id in shown if meant is None else [one for one in shown if one == meant.video_id]:
             verdicts: dict[str, Verdict]

@@ -6,7 +6,7 @@ look of that name holds against today's thresholds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -22,6 +22,7 @@ from bri_assets.assets import build_assets
 from bri_assets.assets.upkeep import UPKEEP, recovers
 from bri_assets.assets.verification import VERIFICATION
 from bri_assets.checks.drift import DRIFT_CHECKS
+from bri_assets.checks.records import RECORDS_KEY, told
 from bri_assets.checks.verified import CHECKS as DRIFT
 from bri_assets.checks.verified import Verdict
 from bri_assets.findings import Finding, Severity
@@ -29,7 +30,7 @@ from bri_assets.health.look import Look, Scene
 from bri_assets.settings import OFF, Settings
 from bri_assets.store.health import Health, Known
 
-__all__ = ["CHECKS", "check_keys", "drifted"]
+__all__ = ["CHECKS", "check_keys", "disagreeing", "drifted"]
 
 _FAILED, _PASSED = AssetCheckExecutionRecordStatus.FAILED, AssetCheckExecutionRecordStatus.SUCCEEDED
 #: Checks of which another look speaks.
@@ -42,7 +43,7 @@ _QUOTING = frozenset({"schema"})
 def check_keys(settings: Settings) -> tuple[dg.AssetCheckKey, ...]:
     """The checks that there are, but for those of which another look speaks."""
     made = [*build_assets(settings), *UPKEEP, recovers, *DRIFT_CHECKS]
-    return tuple(key for one in made for key in sorted(one.check_keys) if key.name not in _OTHERS)
+    return (*(key for one in made for key in sorted(one.check_keys) if key.name not in _OTHERS), RECORDS_KEY)
 
 
 def drifted(name: str, video_id: str, verdict: Verdict, run_id: str | None = None) -> Finding:
@@ -56,6 +57,11 @@ def drifted(name: str, video_id: str, verdict: Verdict, run_id: str | None = Non
     """
     known = DRIFT[name]
     return _finding(dg.AssetCheckKey(dg.AssetKey(known.asset), name), video_id, verdict.told, known.severity, run_id)
+
+
+def disagreeing(differences: Sequence[str]) -> Finding:
+    """What it means to a person that the store's records disagree."""
+    return _finding(RECORDS_KEY, None, told(differences), "ERROR", None)
 
 
 def _find(scene: Scene) -> Iterator[Finding]:
@@ -109,6 +115,11 @@ def _finding(key: dg.AssetCheckKey, video_id: str | None, told: str, severity: S
 
 
 def _again(key: dg.AssetCheckKey, video_id: str | None) -> str:
+    if key == RECORDS_KEY:
+        return (
+            "`bri diagnose` looks again. Another program changed the database or the journal: `bri restore`"
+            " brings the records back, `bri rebuild-journal` the journal"
+        )
     if key.name in DRIFT:
         return f"`bri diagnose {video_id}` looks again, and the next verification"
     return f"materialize {key.asset_key.to_user_string()} again" if video_id else "run the check again from there"

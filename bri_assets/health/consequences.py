@@ -97,6 +97,12 @@ CONSEQUENCES = (
         "Rows or images that were changed behind the store's back make its figures and files disagree.",
     ),
     Consequence(
+        "check_failed",
+        ("unreconciled",),
+        lambda cause, _: cause.facts.get("check") == "records",
+        "Records that somebody changed disagree with all that is compared with them.",
+    ),
+    Consequence(
         "run_failed",
         ("check_failed",),
         _same_run,
@@ -113,6 +119,12 @@ CONSEQUENCES = (
         ("backup_old",),
         _of_job("back_up"),
         "A backup that fails is not made.",
+    ),
+    Consequence(
+        "backup_lost",
+        ("backup_old",),
+        lambda _, __: True,
+        "Where the newest backup is gone, what is left is older.",
     ),
     Consequence(
         "automation_stopped",

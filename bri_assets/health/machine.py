@@ -13,6 +13,7 @@ from bri_assets.findings import Finding
 from bri_assets.health.disk import free, has_space, there
 from bri_assets.health.look import Look, Scene
 from bri_assets.store.health import Health, Times
+from bri_assets.store.recovery.backup_folder import DATABASE
 
 __all__ = ["MACHINE"]
 
@@ -23,6 +24,7 @@ _SKEW = timedelta(minutes=5)
 def _find(scene: Scene) -> Iterator[Finding]:
     yield from _disks(scene)
     times = Health.of(scene.settings).times()
+    yield from _lost(scene, times)
     yield from _backups(scene, times)
     yield from _clock(scene, times)
 
@@ -50,7 +52,8 @@ def _disks(scene: Scene) -> Iterator[Finding]:
 
 def _backups(scene: Scene, times: Times) -> Iterator[Finding]:
     """Before the first backup, age counts from the first event: from then on there is something to lose."""
-    kept = [backup for backup in times.backups if (Path(backup.path) / "backup.json").exists()]
+    folder = scene.settings.backup_dir
+    kept = [backup for backup in times.backups if (folder / backup.backup_id / "backup.json").exists()]
     since = kept[0].created_at if kept else times.first_event_at
     most = timedelta(hours=scene.settings.backup_age_h)
     if since is None or scene.now - since <= most:
@@ -71,6 +74,27 @@ def _backups(scene: Scene, times: Times) -> Iterator[Finding]:
     )
 
 
+def _lost(scene: Scene, times: Times) -> Iterator[Finding]:
+    """Whether the newest backup is there; whether it gives the store back, the drill tries."""
+    if not times.backups:
+        return
+    newest = times.backups[0]
+    # Where a restore looks for it; the row keeps where it was made.
+    folder = scene.settings.backup_dir / newest.backup_id
+    database = folder / DATABASE
+    size = database.stat().st_size if database.exists() else None
+    if size == newest.size_bytes and (folder / "backup.json").exists():
+        return
+    found = "is gone" if size is None else f"has {size} bytes instead of {newest.size_bytes}, or lacks its backup.json"
+    yield Finding(
+        "backup_lost",
+        f"backup:{newest.backup_id}",
+        f"The newest backup, {folder}, was made and proven, and {found}.",
+        "`bri backup` makes another one now. Find out who changes that folder.",
+        facts={"path": str(folder), "size_bytes": size},
+    )
+
+
 def _clock(scene: Scene, times: Times) -> Iterator[Finding]:
     ahead = {name: at - scene.now for name, at in times.newest.items() if at - scene.now > _SKEW}
     if not ahead:
@@ -87,4 +111,4 @@ def _clock(scene: Scene, times: Times) -> Iterator[Finding]:
 
 
 #: The look.
-MACHINE = Look("machine", ("disk_low", "backup_old", "clock_skew"), _find)
+MACHINE = Look("machine", ("disk_low", "backup_lost", "backup_old", "clock_skew"), _find)

@@ -8,6 +8,7 @@ from bri_assets.store.archives.archive import Archive
 from bri_assets.store.archives.orphans import Orphans
 from bri_assets.store.commit import CommittedVersion
 from bri_assets.store.compaction.compact import Compaction
+from bri_assets.store.consistency import Consistency
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.erasure.holdings import Holdings
 from bri_assets.store.erasure.purge import Purge
@@ -37,6 +38,7 @@ GROUPS = (
     Compaction,
     Holdings,
     Outbox,
+    Consistency,
     Quality,
     Telemetry,
     Reconciliation,

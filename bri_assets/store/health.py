@@ -74,10 +74,11 @@ class StageTime:
 
 @dataclass(frozen=True)
 class KeptBackup:
-    """A backup that was not expired: its folder, and when it was made, UTC."""
+    """A backup that was not expired: its folder, the size of its database file, and when it was made, UTC."""
 
     backup_id: str
     path: str
+    size_bytes: int
     created_at: datetime
 
 
@@ -199,7 +200,8 @@ _TIMES = """
 SELECT (SELECT min(occurred_at) FROM audit_log),
        {'audit_log': (SELECT max(occurred_at) FROM audit_log), 'uploads': (SELECT max(updated_at) FROM uploads),
         'video_versions': (SELECT max(committed_at) FROM video_versions)},
-       (SELECT list({'backup_id': backup_id, 'path': path, 'created_at': created_at} ORDER BY created_at DESC)
+       (SELECT list({'backup_id': backup_id, 'path': path, 'size_bytes': size_bytes,
+                     'created_at': created_at} ORDER BY created_at DESC)
         FROM backups WHERE expired_at IS NULL)
 """
 

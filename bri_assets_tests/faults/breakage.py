@@ -14,8 +14,10 @@ from typing import Any
 from bri_assets.jobs import BACK_UP
 from bri_assets_tests.clips import cut, make_audio, make_clip, make_text, replace_bytes
 from bri_assets_tests.faults.deeds import (
+    BACKUP_GONE,
     IMAGE_CHANGED,
     IMAGE_GONE,
+    JOURNAL_CHANGED,
     STAGED_GONE,
     Nonsense,
     Raising,
@@ -236,6 +238,35 @@ FAULTS: Sequence[Fault] = (
         ("check_failed",),
         check=("committed_video", "lineage_complete"),
     ),
+    Fault(
+        "a pointer that is moved by hand",
+        in_turn(by_hand("UPDATE current_versions SET version_id = 1"), verified),
+        in_turn(by_hand("UPDATE current_versions SET version_id = 2"), verified),
+        ("check_failed",),
+        check=("verification", "records"),
+    ),
+    Fault(
+        "a video that is hidden by hand",
+        in_turn(by_hand("UPDATE videos SET deleted_at = now()"), verified),
+        in_turn(by_hand("UPDATE videos SET deleted_at = NULL"), verified),
+        ("check_failed",),
+        check=("verification", "records"),
+    ),
+    Fault(
+        "an audit log that is changed by hand",
+        in_turn(by_hand("UPDATE audit_log SET actor = 'nobody|' || actor WHERE event_id = 2"), verified),
+        in_turn(by_hand("UPDATE audit_log SET actor = actor[8:] WHERE event_id = 2"), verified),
+        ("check_failed",),
+        check=("verification", "records"),
+    ),
+    Fault(
+        "a journal that is damaged",
+        in_turn(JOURNAL_CHANGED.breaks, verified),
+        in_turn(JOURNAL_CHANGED.mends, verified),
+        ("check_failed",),
+        check=("verification", "records"),
+    ),
+    Fault("a backup that somebody removed", BACKUP_GONE.breaks, BACKUP_GONE.mends, ("backup_lost",)),
     Fault(
         "a staged file of what is committed that is gone",
         in_turn(STAGED_GONE.breaks, verified),

@@ -29,9 +29,10 @@ from bri_assets_tests.commands import Bri
 from bri_assets_tests.faults.world import Deed, World
 
 __all__ = [
+    "BACKUP_GONE",
     "IMAGE_CHANGED",
     "IMAGE_GONE",
-    "STAGED_CHANGED",
+    "JOURNAL_CHANGED",
     "STAGED_GONE",
     "Nonsense",
     "Raising",
@@ -237,7 +238,15 @@ def changed_bytes(path: Path) -> None:
 IMAGE_GONE = Keeper("frames/{video}/*.jpg", Path.unlink)
 IMAGE_CHANGED = Keeper("frames/{video}/*.jpg", changed_bytes)
 STAGED_GONE = Keeper("staged/{video}/captions-*.parquet", Path.unlink)
-STAGED_CHANGED = Keeper("staged/{video}/frames-*.parquet", changed_bytes)
+BACKUP_GONE = Keeper("backups/*/bri.duckdb", Path.unlink)
+
+
+def other_actor(path: Path) -> None:
+    """A line of the journal names somebody else."""
+    path.write_bytes(path.read_bytes().replace(b'"actor":"', b'"actor":"x', 1))
+
+
+JOURNAL_CHANGED = Keeper("staged/journal.jsonl", other_actor)
 
 
 def killed_ingest(world: World) -> None:

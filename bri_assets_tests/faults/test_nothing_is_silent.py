@@ -26,13 +26,14 @@ def settings(light: dict[str, Any]) -> Settings:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory, settings: Settings) -> Path:
-    """A home with one video that is committed, verified and backed up, and nothing wrong."""
+    """A home with one video that has two versions, is verified and backed up, and nothing wrong."""
     folder = tmp_path_factory.mktemp("kept")
     path = make_clip(folder / "kept.mp4", seconds=7, audio="speech")
     with Webhook(free_port()).serving() as hook, opened(folder / "home", hook, settings) as world:
         claim = Intake(world.store, world.store.staging).admit(examine(path), requested_by="cli").claim
         assert claim is not None
         world.instance.add_dynamic_partitions("videos", [claim.video_id])
+        assert world.run(INGEST, claim.video_id).success
         assert world.run(INGEST, claim.video_id).success
         assert world.run(BACK_UP).success
         world.verify()

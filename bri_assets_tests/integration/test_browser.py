@@ -68,10 +68,12 @@ def video(ui: Ui) -> str:
 
 
 @pytest.fixture
-def page(ui: Ui, video: str, chromium: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(ui: Ui, video: str, chromium: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A window of its own; what it shows when a test fails is kept as a picture."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        # What a browser leaves behind belongs into no person's home.
+        environment = os.environ | {"HOME": str(tmp_path)}
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS, env=environment)
         opened = browser.new_page(base_url=ui.url, viewport={"width": 1400, "height": 1000})
         opened.set_default_timeout(PATIENCE_MS)
         failed_before = request.session.testsfailed

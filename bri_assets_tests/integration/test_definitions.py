@@ -61,7 +61,7 @@ def test_the_executor_is_chosen_by_configuration(executor: str) -> None:
 def test_every_check_of_a_video_is_partitioned_and_what_stops_a_commit_is_blocking() -> None:
     graph = defs.resolve_asset_graph()
     every = [graph.get_check_spec(key) for key in graph.asset_check_keys]
-    specs = [spec for spec in every if spec.asset_key != dg.AssetKey("backup")]
+    specs = [spec for spec in every if spec.asset_key.to_user_string() not in UPKEEP]
     assert {(spec.asset_key.to_user_string(), spec.name, spec.blocking) for spec in specs} == {
         ("source_video", "schema", True),
         ("source_video", "upload_unchanged", False),
@@ -83,23 +83,16 @@ def test_an_ingest_evaluates_the_checks_of_its_own_steps_and_no_others() -> None
     assert checks == {"schema", "proofs", "quality"}
 
 
-def test_the_assets_that_keep_the_store_have_no_partitions_and_one_check_that_stops_nothing() -> None:
+def test_the_assets_that_keep_the_store_have_no_partitions_and_checks_that_stop_nothing() -> None:
     graph = defs.resolve_asset_graph()
     keys = {key for key in graph.get_all_asset_keys() if graph.get(key).group_name == "upkeep"}
-    assert {key.to_user_string() for key in keys} == {
-        "backup",
-        "archive",
-        "purge",
-        "orphans",
-        "verification",
-        "collection",
-    }
+    assert {key.to_user_string() for key in keys} == UPKEEP
     nodes = [graph.get(key) for key in keys]
     assert all(node.partitions_def is None and node.description and node.owners == ["team:bri"] for node in nodes)
-    (check,) = [key for key in graph.asset_check_keys if key.asset_key in keys]
-    spec = graph.get_check_spec(check)
-    assert (check.to_user_string(), spec.blocking, spec.partitions_def) == ("backup:recovers", False, None)
-    assert spec.description
+    checks = [key for key in graph.asset_check_keys if key.asset_key in keys]
+    assert {key.to_user_string() for key in checks} == {"backup:recovers", "verification:records"}
+    specs = [graph.get_check_spec(key) for key in checks]
+    assert all(not spec.blocking and spec.partitions_def is None and spec.description for spec in specs)
 
 
 @pytest.mark.parametrize("name", ["uploads", "reconcile", "alerts", "automation"])

@@ -56,6 +56,8 @@ INSTEAD = {
     "make faults": "make -n faults",
     # What it runs is run beside the tests by `.ci/run`; its rules would be judged twice.
     "make lint": "make -n lint",
+    # Takes a quarter of an hour.
+    "make bench-collection": "make -n bench-collection",
     # Would write into the checkout; `test_docs` runs what it runs.
     "make docs": "make -n docs",
     # Is `make setup`, `make lint` and `make test`.

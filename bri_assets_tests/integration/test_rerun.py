@@ -132,7 +132,7 @@ def test_where_all_is_valid_only_the_commit_is_left(failed: Failed) -> None:
         ({"transcriber_chunk_s": 60.0}, {"transcripts"}),
         ({"device": "cpu", "detector_batch_size": 1}, set()),
     ],
-    ids=str,
+    ids=lambda value: str(sorted(value)),
 )
 def test_what_a_changed_parameter_decides_is_made_again(
     changed: dict[str, Any], expected: set[str], failed: Failed

@@ -53,7 +53,7 @@ def test_the_ui_shows_the_assets_their_columns_and_checks(ui: Ui) -> None:
     assert of_videos == {"source_video", "frames", "captions", "detections", "transcripts", "committed_video"}
     assert {name for name, node in found.items() if node["groupName"] == "upkeep"} == set(found) - of_videos
     assert set(found) - of_videos == {"backup", "archive", "purge", "orphans", "collection", "verification"}
-    assert {name for name, node in found.items() if node["hasAssetChecks"]} == of_videos | {"backup"}
+    assert {name for name, node in found.items() if node["hasAssetChecks"]} == of_videos | {"backup", "verification"}
     assert all(node["description"] for node in found.values())
     staged = of_videos - {"committed_video"}
     assert {key["path"][-1] for key in found["committed_video"]["dependencyKeys"]} == staged

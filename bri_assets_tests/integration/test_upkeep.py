@@ -306,19 +306,24 @@ def test_a_drill_that_cannot_be_held_is_a_failed_run_and_no_verdict(made: Pipeli
 def test_each_job_works_on_its_own_assets() -> None:
     defs = build_defs(Settings())
     graphs = {
-        name: defs.resolve_job_def(name).asset_layer for name in ("ingest", "back_up", "keep_up", "recovery_drill")
+        name: defs.resolve_job_def(name).asset_layer
+        for name in ("ingest", "back_up", "keep_up", "recovery_drill", "verify", "measure")
     }
     selected = {name: {key.to_user_string() for key in layer.selected_asset_keys} for name, layer in graphs.items()}
     checks = {
         name: {key.to_user_string() for key in layer.asset_graph.asset_check_keys} for name, layer in graphs.items()
     }
-    assert selected == {"ingest": VIDEO_ASSETS, "back_up": {"backup"}, "keep_up": KEPT_BY, "recovery_drill": set()}
+    assert selected == {"ingest": VIDEO_ASSETS, "back_up": {"backup"}, "keep_up": KEPT_BY, "recovery_drill": set()} | {
+        "verify": {"verification"},
+        "measure": {"collection"},
+    }
     assert checks["ingest"] == {f"{name}:schema" for name in VIDEO_ASSETS - {"committed_video"}} | {
-        "committed_video:proofs"
+        "committed_video:proofs",
+        "committed_video:quality",
     }
     assert (checks["back_up"], checks["keep_up"], checks["recovery_drill"]) == (set(), set(), {"backup:recovers"})
     assert {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()} == (
-        VIDEO_ASSETS | KEPT_BY | {"backup"}
+        VIDEO_ASSETS | KEPT_BY | {"backup", "verification", "collection"}
     )
 
 
@@ -341,12 +346,15 @@ def test_a_schedule_is_switched_off_by_a_word(monkeypatch: pytest.MonkeyPatch) -
     def names() -> set[str]:
         return {schedule.name for schedule in build_defs(Settings()).schedules or ()}
 
-    assert names() == {"scheduled_back_up", "scheduled_keep_up", "scheduled_recovery_drill"}
+    looks = {"scheduled_verify", "scheduled_measure"}
+    assert names() == {"scheduled_back_up", "scheduled_keep_up", "scheduled_recovery_drill"} | looks
     monkeypatch.setenv("BRI_BACKUP_CRON", "")
     monkeypatch.setenv("BRI_DRILL_CRON", " Off ")
-    assert names() == {"scheduled_back_up", "scheduled_keep_up"}
+    assert names() == {"scheduled_back_up", "scheduled_keep_up"} | looks
     monkeypatch.setenv("BRI_BACKUP_CRON", "off")
     monkeypatch.setenv("BRI_UPKEEP_CRON", "off")
+    monkeypatch.setenv("BRI_VERIFY_CRON", "off")
+    monkeypatch.setenv("BRI_MEASURE_CRON", "off")
     assert names() == set()
 
 

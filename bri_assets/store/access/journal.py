@@ -21,7 +21,10 @@ import duckdb
 from bri_assets.errors import JournalDamaged, StoreBehind
 from bri_assets.files import storing, sync_folder
 
-__all__ = ["Event", "Journal", "events_of"]
+__all__ = ["JOURNAL", "Event", "Journal", "events_of"]
+
+#: The file's name in the staging area.
+JOURNAL = "journal.jsonl"
 
 #: Read from the end of the file at first to find its last line; an event has a few hundred bytes.
 _TAIL_BYTES = 64 * 1024

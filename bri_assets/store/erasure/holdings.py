@@ -118,6 +118,8 @@ _RECORDS = {
     "archived_tables": f"SELECT * FROM archived_tables {_OF_VERSIONS} ORDER BY version_id, table_name",  # noqa: S608 - our own text
     "uploads": f"""{_EVENTS} SELECT * FROM uploads
         WHERE upload_id IN (SELECT entity_id FROM mine WHERE entity = 'uploads') ORDER BY created_at, upload_id""",  # noqa: S608 - our own text
+    "alerts": "SELECT * FROM alerts WHERE video_id = $video_id ORDER BY fired_at, alert_id",
+    "alert_deliveries": "SELECT * FROM alert_deliveries WHERE video_id = $video_id ORDER BY alert_id, notice, channel",
     "purges": "SELECT * FROM purges WHERE video_id = $video_id",
     "audit_log": f"""{_EVENTS} SELECT * FROM audit_log
         WHERE event_id IN (SELECT event_id FROM named) OR (entity, entity_id) IN (SELECT (entity, entity_id) FROM mine)

@@ -76,6 +76,16 @@ PAIRS: dict[str, tuple[Finding, Finding, Finding]] = {
         finding("backup_old"),
         finding("check_overdue"),
     ),
+    "changed records and what disagrees with them": (
+        finding("check_failed", check="records"),
+        finding("unreconciled"),
+        finding("incomplete", "a"),
+    ),
+    "a lost backup and the age of what is left": (
+        finding("backup_lost"),
+        finding("backup_old"),
+        finding("check_overdue"),
+    ),
     "a sensor that is off and what waits for it": (
         finding("automation_stopped", name="uploads"),
         finding("backlog"),

@@ -69,7 +69,17 @@ def test_a_backup_that_grew_old_or_whose_files_are_gone_is_found(healthy: Home) 
     assert healthy.rules(MACHINE, later=SOON) == []
     assert "The newest backup" in healthy.the("backup_old", MACHINE, later=timedelta(hours=49)).summary
     shutil.rmtree(healthy.made.settings.backup_dir)
-    assert healthy.rules(MACHINE, later=SOON) == ["backup_old"]
+    assert healthy.rules(MACHINE, later=SOON) == ["backup_lost", "backup_old"]
+
+
+def test_a_backup_that_is_shorter_than_it_was_made_is_lost(healthy: Home) -> None:
+    backup(healthy)
+    (database,) = healthy.made.settings.backup_dir.glob("*/bri.duckdb")
+    assert healthy.rules(MACHINE) == []
+    database.write_bytes(database.read_bytes()[:-1])
+    assert "instead of" in healthy.the("backup_lost", MACHINE).summary
+    backup(healthy)
+    assert healthy.rules(MACHINE) == []
 
 
 def test_a_time_that_has_not_come_yet_is_found_until_it_has(healthy: Home) -> None:
