@@ -116,9 +116,9 @@ CONSEQUENCES = (
     ),
     Consequence(
         "run_failed",
-        ("backup_old",),
+        ("backup_old", "backup_lost"),
         _of_job("back_up"),
-        "A backup that fails is not made.",
+        "A backup that fails is not made, and where none can be made none may be seen.",
     ),
     Consequence(
         "backup_lost",

@@ -76,6 +76,11 @@ PAIRS: dict[str, tuple[Finding, Finding, Finding]] = {
         finding("backup_old"),
         finding("check_overdue"),
     ),
+    "a failed backup and the place where none is seen": (
+        finding("run_failed", job="back_up"),
+        finding("backup_lost"),
+        finding("disk_low"),
+    ),
     "changed records and what disagrees with them": (
         finding("check_failed", check="records"),
         finding("unreconciled"),
