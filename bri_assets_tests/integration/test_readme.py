@@ -45,6 +45,9 @@ INSTEAD = {
     "bri history tour": f"{_SECOND_VERSION} && bri history tour",
     # Asks, where there is somebody to ask.
     "bri purge holiday": "bri purge holiday --yes",
+    # It tells of the files of the video that was purged, which still lie there, until they are removed.
+    "bri diagnose": "! bri diagnose > said && grep -q 'video was purged' said"
+    " && rm ./holiday.mp4 ./-odd-name.mp4 data/uploads/holiday.mp4 && bri diagnose",
     # Nothing is 30 days old.
     "bri archive": "bri archive --older-than 0",
     # Runs for ever.
