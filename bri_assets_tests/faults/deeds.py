@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -303,46 +303,49 @@ def ended(world: World) -> None:
     assert world.run(INGEST, run.tags["dagster/partition"]).success
 
 
-def replaced_while_read(world: World) -> None:
-    """Other bytes take the place of an upload between two of its stages."""
-    path = clip(world.settings.uploads_dir / "replaced.mp4")
+#: The assets that stage what a commit takes.
+_STAGED = ("source_video", "frames", "captions", "detections", "transcripts")
+
+
+def partly_ingested(world: World, name: str, assets: Sequence[str], between: Callable[[Path, str], object]) -> None:
+    """An ingest in two halves, with something between them that makes the second one fail.
+
+    Args:
+        world: where.
+        name: of the file.
+        assets: the first half.
+        between: is handed the upload and the video's id.
+    """
+    path = clip(world.settings.uploads_dir / name)
     claim = Intake(world.store, world.store.staging).admit(examine(path), requested_by="sensor").claim
     assert claim is not None
     world.instance.add_dynamic_partitions("videos", [claim.video_id])
+    first = [dg.AssetKey(asset) for asset in assets]
+    rest = [dg.AssetKey(asset) for asset in (*_STAGED, "committed_video") if asset not in assets]
+    assert world.run(INGEST, claim.video_id, asset_selection=first).success
+    between(path, claim.video_id)
     tags = {ATTEMPT_TAG: claim.attempt_id}
-    assert world.run(INGEST, claim.video_id, asset_selection=[dg.AssetKey("source_video")]).success
-    make_clip(path, seconds=4, fps=9)
-    rest = [dg.AssetKey(name) for name in ("frames", "captions", "detections", "transcripts", "committed_video")]
     assert not world.run(INGEST, claim.video_id, asset_selection=rest, tags=tags).success
     world.work()
 
 
+def replaced_while_read(world: World) -> None:
+    """Other bytes take the place of an upload between two of its stages."""
+    partly_ingested(world, "replaced.mp4", ["source_video"], lambda path, _: make_clip(path, seconds=4, fps=9))
+
+
 def damaged_before_commit(world: World) -> None:
     """A staged file is damaged before it is committed."""
-    path = clip(world.settings.uploads_dir / "staged.mp4")
-    claim = Intake(world.store, world.store.staging).admit(examine(path), requested_by="sensor").claim
-    assert claim is not None
-    world.instance.add_dynamic_partitions("videos", [claim.video_id])
-    staged = [dg.AssetKey(name) for name in ("source_video", "frames", "captions", "detections", "transcripts")]
-    assert world.run(INGEST, claim.video_id, asset_selection=staged).success
-    cut(next((world.settings.staged_dir / claim.video_id).glob("captions-*.parquet")), 0.9)
-    tags = {ATTEMPT_TAG: claim.attempt_id}
-    assert not world.run(INGEST, claim.video_id, asset_selection=[dg.AssetKey("committed_video")], tags=tags).success
-    world.work()
+    staged = world.settings.staged_dir
+    partly_ingested(
+        world, "staged.mp4", _STAGED, lambda _, video_id: cut(next((staged / video_id).glob("captions-*.parquet")), 0.9)
+    )
 
 
 def image_lost_before_commit(world: World) -> None:
     """An image vanishes between its frame and the commit: a proof refuses it."""
-    path = clip(world.settings.uploads_dir / "proof.mp4")
-    claim = Intake(world.store, world.store.staging).admit(examine(path), requested_by="sensor").claim
-    assert claim is not None
-    world.instance.add_dynamic_partitions("videos", [claim.video_id])
-    staged = [dg.AssetKey(name) for name in ("source_video", "frames", "captions", "detections", "transcripts")]
-    assert world.run(INGEST, claim.video_id, asset_selection=staged).success
-    next((world.settings.frames_dir / claim.video_id).iterdir()).unlink()
-    tags = {ATTEMPT_TAG: claim.attempt_id}
-    assert not world.run(INGEST, claim.video_id, asset_selection=[dg.AssetKey("committed_video")], tags=tags).success
-    world.work()
+    frames = world.settings.frames_dir
+    partly_ingested(world, "proof.mp4", _STAGED, lambda _, video_id: next((frames / video_id).iterdir()).unlink())
 
 
 def no_backup_can_be_made(world: World) -> None:

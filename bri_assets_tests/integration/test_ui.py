@@ -14,12 +14,28 @@ from bri_assets_tests.clips import make_text
 from bri_assets_tests.commands import Bri
 from bri_assets_tests.integration.conftest import SAMPLE
 from bri_assets_tests.ui import Ui, running_ui
+from bri_assets_tests.unit.alerts.receivers import Webhook, free_port
 
 
 @pytest.fixture(scope="module")
-def ui(light_variables: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+def hook() -> Iterator[Webhook]:
+    """Where its alerts go."""
+    with Webhook(free_port()).serving() as serving:
+        yield serving
+
+
+@pytest.fixture(scope="module")
+def ui(light_variables: dict[str, str], hook: Webhook, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
     home = tmp_path_factory.mktemp("ui")
-    bri = Bri(home / "data", light_variables | {"BRI_BACKUP_CRON": "* * * * *", "BRI_DRILL_CRON": "off"})
+    variables = {
+        "BRI_BACKUP_CRON": "* * * * *",
+        "BRI_DRILL_CRON": "off",
+        "BRI_ALERT_URLS": hook.url,
+        "BRI_ALERT_S": "5",
+        "BRI_DISK_FREE_MIN": "0",
+        "BRI_DISK_FREE_MIN_GB": "0",
+    }
+    bri = Bri(home / "data", light_variables | variables)
     with running_ui(bri, home / "log") as opened:
         yield opened
 
@@ -101,6 +117,18 @@ def test_the_schedules_that_are_not_off_run_by_themselves(ui: Ui) -> None:
         ("scheduled_verify", "0 * * * *"),
     }
     assert {(one["executionTimezone"], one["scheduleState"]["status"]) for one in found} == {("UTC", "RUNNING")}
+
+
+@pytest.mark.timeout(600)
+def test_the_daemon_tells_a_person_of_the_bad_file_once_and_of_its_end_once(ui: Ui, hook: Webhook) -> None:
+    ui.wait_for("the alert", lambda: any("upload_quarantined" in title for title in hook.titles))
+    (ui.bri.home / "uploads" / "notes.txt").unlink()
+    ui.wait_for("its end", lambda: any("resolved" in title for title in hook.titles))
+    assert [title.split(":")[0] for title in hook.titles] == [
+        "BRI WARN upload_quarantined",
+        "BRI resolved upload_quarantined",
+    ]
+    assert "notes.txt" in hook.taken[0]["message"]
 
 
 def _ended(ui: Ui, job: str = "ingest") -> dict[str, Any] | None:
