@@ -94,7 +94,7 @@ def _quarantined(letters: Iterable[DeadLetter], files: Files) -> Iterator[Findin
                 "upload_quarantined",
                 f"upload:{letter.upload_id}",
                 f"{letter.filename} is not ingested: {letter.reason}",
-                f"Replace it by a whole video, or remove {letter.path}.",
+                "Replace it by a whole video, or remove it.",
                 facts={"code": letter.code, "path": letter.path, "since": letter.updated_at.isoformat()},
             )
 
