@@ -59,7 +59,7 @@ def test_a_file_that_is_no_video_is_found_until_it_is_removed_or_replaced(
     found = healthy.the("upload_quarantined")
     assert found.facts["code"] == "not_a_video"
     assert "notes.txt" in found.summary
-    assert str(path) in found.remedy
+    assert found.facts["path"] == str(path)
     assert len(healthy.find()) == 1
     mend(path)
     assert "upload_quarantined" not in healthy.rules(UPLOADS)
