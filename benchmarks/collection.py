@@ -83,7 +83,7 @@ def main(
     for message in hook.taken:
         console.rule(message["title"])
         console.print(message["message"])
-    console.print_json(data={name: value for name, value in record.items() if name != "messages"})
+    console.print_json(data=record)
     results.write_text(json.dumps(record, indent=2) + "\n")
 
 
@@ -132,7 +132,6 @@ def _judged(status: list[dict[str, Any]], wrong: set[str], messages: list[dict[s
         "bad_not_told": [row["filename"] for row in bad if row["filename"] not in told],
         "messages_sent": len(messages),
         "words_to_read": len(told.split()),
-        "messages": messages,
     }
 
 
