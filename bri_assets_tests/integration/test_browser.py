@@ -32,7 +32,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 #: Nothing but the uploads and what is clicked starts a run.
-QUIET = {"BRI_RECONCILE_S": "86400"} | {f"BRI_{job}_CRON": "off" for job in ("BACKUP", "UPKEEP", "DRILL", "VERIFY")}
+JOBS = ("BACKUP", "UPKEEP", "DRILL", "VERIFY", "MEASURE")
+QUIET = {"BRI_RECONCILE_S": "86400"} | {f"BRI_{job}_CRON": "off" for job in JOBS}
 
 #: Longest wait for something to appear, in ms: the page asks the server for it, which has other work.
 PATIENCE_MS = 60_000
