@@ -23,14 +23,14 @@ from bri_assets.store.recovery.backups import Backups
 from bri_assets.store.recovery.drill import Drill
 from bri_assets.store.recovery.restore import Restore
 
-__all__ = ["UPKEEP", "archive", "backup", "orphans", "purge", "recovers"]
+__all__ = ["POOL", "UPKEEP", "archive", "backup", "orphans", "purge", "recovers"]
 
 #: Dagster's own tag of a run that a schedule started.
 _SCHEDULE_TAG = "dagster/schedule_name"
 
 #: One step of all these at a time, where the instance limits its pools. The store needs no such order, but two backups
 #: that end together expire the same ones, and a drill may read the one that expires.
-_POOL = "store_upkeep"
+POOL = "store_upkeep"
 
 _Ended = Iterator[dg.AssetObservation | dg.MaterializeResult[Any]]
 
@@ -44,7 +44,7 @@ _ORPHANS = dg.TableSchema(
     ]
 )
 
-_SHARED: dict[str, Any] = {"group_name": "upkeep", "kinds": {"duckdb"}, "owners": ["team:bri"], "pool": _POOL}
+_SHARED: dict[str, Any] = {"group_name": "upkeep", "kinds": {"duckdb"}, "owners": ["team:bri"], "pool": POOL}
 
 
 @dg.asset(
@@ -132,7 +132,7 @@ def orphans(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settin
     asset=backup,
     name=RECOVERS,
     blocking=False,
-    pool=_POOL,
+    pool=POOL,
     description="The newest backup and the journal give the store back, as it is; see the table of differences.",
 )
 def recovers(context: dg.AssetCheckExecutionContext, settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:

@@ -15,6 +15,7 @@ from dagster._core.event_api import PartitionKeyFilter
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from bri_assets.assets.outcome import reported
+from bri_assets.assets.upkeep import POOL
 from bri_assets.checks.drift import DRIFT_KEYS, evaluation
 from bri_assets.checks.partitioned import report_evaluation, table_of
 from bri_assets.checks.records import compared, records_check
@@ -58,7 +59,7 @@ class _Found:
     kinds={"duckdb"},
     owners=["team:bri"],
     # The pool of everything that keeps the store: none of it runs beside another.
-    pool="store_upkeep",
+    pool=POOL,
     check_specs=[records_check()],
     description="Every video that is shown, held against what was committed: rows, lineage, images, upload; and the"
     " records of the store against each other.",

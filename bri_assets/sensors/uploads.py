@@ -25,7 +25,7 @@ from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import PendingUpload, Store
 
-__all__ = ["BACKFILL", "Examiner", "build_uploads_sensor", "intake_tick", "priority_of"]
+__all__ = ["BACKFILL", "Examiner", "build_uploads_sensor", "intake_tick", "priority_of", "requests_of"]
 
 #: What lies below this folder of ``uploads/`` is brought in when nothing else waits.
 BACKFILL = "backfill"
@@ -121,7 +121,7 @@ def build_uploads_sensor(job: Any) -> dg.SensorDefinition:
         settings.uploads_dir.mkdir(parents=True, exist_ok=True)
         wanted = intake_tick(context, settings, Intake(store, staging), store, examiner)
         return dg.SensorResult(
-            run_requests=list(_requests(context, settings, wanted)),
+            run_requests=list(requests_of(context, settings, wanted)),
             dynamic_partitions_requests=[videos.build_add_request([pending.video_id for pending in wanted])],
         )
 
@@ -143,9 +143,10 @@ def _admitted(instance: dg.DagsterInstance, wanted: list[PendingUpload], most: i
     return [*urgent, *patient[: max(room, 0)]]
 
 
-def _requests(
+def requests_of(
     context: dg.SensorEvaluationContext, settings: Settings, wanted: list[PendingUpload]
 ) -> Iterator[dg.RunRequest]:
+    """The runs that attempts need: one each, of what is not staged and valid already."""
     for pending in wanted:
         # What an earlier attempt staged, and is still valid, is not made again.
         left = selection(context.instance, settings, pending.video_id, attempt=pending.attempt)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from bri_assets.intake import Intake
 from bri_assets.jobs import INGEST
 from bri_assets.sensors.alerts import alerts_tick
 from bri_assets.sensors.reconcile import carry_out
-from bri_assets.sensors.uploads import Examiner, _requests, intake_tick
+from bri_assets.sensors.uploads import Examiner, intake_tick, requests_of
 from bri_assets.settings import Settings
 from bri_assets.store import Store
 from bri_assets.store.outbox import Alert, Outbox
@@ -110,7 +110,7 @@ class World:
         store = self.store
         with dg.build_sensor_context(instance=self.instance) as context:
             wanted = intake_tick(context, self.settings, Intake(store, store.staging), store, Examiner())
-            requests = list(_requests(context, self.settings, wanted))
+            requests = list(requests_of(context, self.settings, wanted))
         self.instance.add_dynamic_partitions("videos", [one.video_id for one in wanted])
         return requests + carry_out(self.instance, self.settings, compare(self.scene).repairs).requests
 
@@ -171,4 +171,3 @@ def opened(home: Path, hook: Webhook, settings: Settings) -> Iterator[World]:
 
 #: What is done to a world, or asked of it.
 Deed = Callable[[World], Any]
-replaced = replace

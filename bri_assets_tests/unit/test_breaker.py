@@ -200,6 +200,7 @@ def test_a_person_who_mended_it_closes_it(settings: Settings) -> None:
     trip(settings)
     close(settings.home, NAME)
     close(settings.home, NAME)
+    assert open_breakers(settings.home) == []
     succeed(settings)
 
 
