@@ -15,18 +15,21 @@ from typing import Any
 
 import dagster as dg
 import duckdb
+import pytest
 from dagster import DagsterRunStatus, RunsFilter
 
-from bri_assets.breaker import close, model_name
-from bri_assets.errors import ModelFailed
+from bri_assets.breaker import close, hub_guard, model_name, open_breakers
+from bri_assets.errors import ModelFailed, WeightsMissing
 from bri_assets.intake import Intake, examine
 from bri_assets.jobs import BACK_UP, INGEST, RECOVERY_DRILL
 from bri_assets.models.detector import Detection, Detector
+from bri_assets.models.pull import pull_transcriber
 from bri_assets.runs import ATTEMPT_TAG
 from bri_assets.store import Deletion, History, Purge
 from bri_assets_tests.clips import cut, make_clip
 from bri_assets_tests.commands import Bri
 from bri_assets_tests.faults.world import Deed, World
+from bri_assets_tests.unit.alerts.receivers import free_port
 
 __all__ = [
     "BACKUP_GONE",
@@ -44,6 +47,7 @@ __all__ = [
     "clip",
     "damaged_backup",
     "damaged_before_commit",
+    "dead_hub",
     "dead_model",
     "deleted",
     "ended",
@@ -52,9 +56,11 @@ __all__ = [
     "in_turn",
     "killed_ingest",
     "later",
+    "live_hub",
     "live_model",
     "new_backup",
     "no_backup_can_be_made",
+    "no_weights",
     "nothing",
     "purged",
     "removed",
@@ -63,6 +69,7 @@ __all__ = [
     "rolled_back_pointer",
     "setting",
     "verified",
+    "weights_again",
     "with_detector",
     "works",
 ]
@@ -391,6 +398,40 @@ def live_model(world: World) -> None:
     close(world.settings.home, model_name("yolo26n.pt"))
     for name in ("dead-1.mp4", "dead-2.mp4", "dead-3.mp4"):
         rerun(name)(world)
+
+
+def dead_hub(world: World) -> None:
+    """A hub that nothing listens at is asked for weights, by one pull after another."""
+    import whisper
+
+    url = f"http://127.0.0.1:{free_port()}/{'0' * 64}/medium.pt"
+    real, whisper._MODELS["medium"] = whisper._MODELS["medium"], url
+    try:
+        for _ in range(world.settings.breaker_failures):
+            with pytest.raises(WeightsMissing):
+                pull_transcriber("medium", world.settings.weights_dir, lambda _: None, hub_guard(world.settings))
+    finally:
+        whisper._MODELS["medium"] = real
+
+
+def live_hub(world: World) -> None:
+    """It is there again, and a person says so."""
+    (found,) = open_breakers(world.settings.home)
+    close(world.settings.home, found.name)
+
+
+def no_weights(world: World) -> None:
+    """The folder of the weights is empty, and an upload arrives."""
+    (world.settings.home / "aside").mkdir()
+    (world.settings.home / "aside" / "models").write_text(str(world.settings.weights_dir))
+    world.set(models_dir=world.settings.home / "none")
+    brought("weights.mp4", clip)(world)
+
+
+def weights_again(world: World) -> None:
+    """It is what it was."""
+    world.set(models_dir=Path((world.settings.home / "aside" / "models").read_text()))
+    rerun("weights.mp4")(world)
 
 
 def rolled_back_pointer(world: World) -> None:

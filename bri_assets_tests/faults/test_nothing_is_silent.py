@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from bri_assets.intake import Intake, examine
 from bri_assets.jobs import BACK_UP, INGEST
 from bri_assets.settings import Settings
-from bri_assets_tests.clips import make_clip
+from bri_assets_tests.clips import make_clip, make_text
 from bri_assets_tests.faults.breakage import FAULTS, Fault
 from bri_assets_tests.faults.world import World, opened
 from bri_assets_tests.unit.alerts.receivers import Webhook, free_port
@@ -77,6 +78,25 @@ def test_a_fault_is_told_once_and_its_end_once(world: World, fault: Fault) -> No
     assert told(world, "resolved") == ([] if fault.forgotten else sorted(fault.alerts)), world.findings()
     assert world.alerts() == []
     assert world.look() == []
+
+
+def test_a_receiver_that_is_away_for_an_hour_hears_of_it_once_when_it_is_back(world: World) -> None:
+    world.hook.status = 503
+    make_text(world.settings.uploads_dir / "notes.mp4")
+    world.work()
+    for minutes in range(0, 60, 4):
+        world.later = timedelta(minutes=minutes)
+        assert world.look() == []
+    assert world.hook.refused > 5
+    world.hook.status, world.later = 200, timedelta(minutes=66)
+
+    world.look()
+
+    assert told(world, "fired") == ["upload_quarantined"]
+    assert world.look() == []
+    (world.settings.uploads_dir / "notes.mp4").unlink()
+    world.look()
+    assert told(world, "resolved") == ["upload_quarantined"]
 
 
 def partitions(world: World) -> list[str]:
