@@ -1,13 +1,13 @@
-"""Every error that the package raises on purpose.
+"""Errors of the pipeline and of the store.
 
-An error says what happened, to what, and what to do next; the cause is attached with ``raise … from``. Errors of
-libraries are turned into one of these where the library is called, and nowhere else. What does not belong here: how an
-error is shown (``cli``), turned into a Dagster failure (``assets.outcome``) or recorded (``store``).
+What does not belong here: errors of search and of the server (``serving``).
 """
 
 from __future__ import annotations
 
 from typing import Any
+
+from bri_assets.errors.base import BriError
 
 __all__ = [
     "AlertUrlWrong",
@@ -15,7 +15,6 @@ __all__ = [
     "AudioUnreadable",
     "BackupDamaged",
     "BreakerOpen",
-    "BriError",
     "CommitRefused",
     "CommitUnverified",
     "DeliveryFailed",
@@ -52,29 +51,6 @@ __all__ = [
     "WeightsDamaged",
     "WeightsMissing",
 ]
-
-
-class BriError(Exception):
-    """Base of all errors of this package.
-
-    Args:
-        subject: what it happened to (a file, a video, a table, a model).
-        what: what happened, as a sentence without the subject.
-        remedy: what a person can do next; empty where there is nothing to do.
-    """
-
-    #: Trying the same thing again, unchanged, may succeed.
-    retryable = False
-    #: What it says may quote a caption, a transcript or another cell of a row: no log and no trace repeats it.
-    quotes = False
-
-    def __init__(self, subject: object, what: str, remedy: str = "") -> None:
-        self.subject, self.what, self.remedy = str(subject), what, remedy
-        super().__init__(self.subject, what, remedy)
-
-    def __str__(self) -> str:
-        """The whole error as one line."""
-        return " ".join(part for part in (f"{self.subject}: {self.what}", self.remedy) if part)
 
 
 class UploadRefused(BriError):

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, SecretStr, computed_field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from bri_assets.cron import OFF, checked
+from bri_assets.settings.serving import ServingSettings
 
 __all__ = ["OFF", "Settings"]
 
 
-class Settings(BaseSettings):
+class Settings(ServingSettings):
     """The configuration of one process. Unknown ``BRI_*`` variables are ignored; wrong values raise at start."""
 
     model_config = SettingsConfigDict(env_prefix="BRI_", env_ignore_empty=True, frozen=True, extra="ignore")
@@ -206,7 +207,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return None if path is None else path.expanduser().absolute()
 
-    @field_validator("captioner_model", "detector_model", "transcriber_model")
+    @field_validator("captioner_model", "detector_model", "transcriber_model", "embedder_model")
     @classmethod
     def _not_empty(cls, name: str) -> str:
         if not name.strip():
@@ -254,6 +255,12 @@ class Settings(BaseSettings):
     def backup_dir(self) -> Path:
         """Where backups are kept."""
         return self.backups_dir or self.home / "backups"
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def index_dir(self) -> Path:
+        """The index of the search; it can always be made again."""
+        return self.home / "index"
 
     @computed_field  # type: ignore[prop-decorator]
     @property

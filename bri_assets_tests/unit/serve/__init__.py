@@ -1,0 +1,1 @@
+"""The server: what it answers, to whom, and what it refuses."""
