@@ -75,6 +75,7 @@ SETTINGS = {
         "embedder_batch_size",
         "index_vectors_from",
         "index_follow_s",
+        "index_behind_s",
         "memory_keep_days",
     ),
     "Server": (
@@ -84,9 +85,14 @@ SETTINGS = {
         "serve_hosts",
         "serve_origins",
         "serve_rate",
+        "serve_threads",
+        "serve_waiting",
         "serve_timeout_s",
         "serve_body_mb",
         "upload_max_gb",
+        "upload_parallel",
+        "upload_stall_s",
+        "serve_streams",
         "cache_mb",
         "cache_ttl_s",
         "redis_url",
@@ -230,6 +236,7 @@ def _setting_row(name: str, field: FieldInfo) -> tuple[str, ...]:
 def _table_section(spec: TableSpec) -> str:
     facts = [f"Key: {_codes(spec.stored_key)}."]
     facts += [f"Foreign key: `{column}` → `{parent}`." for column, parent in spec.stored_references]
+    facts += [f"Unique together: {_codes(names)}." for names in spec.unique]
     facts += [f"Rule: `{rule}`." for rule in spec.rules]
     rows = [
         (
@@ -277,11 +284,17 @@ def _check(name: str, statistics: dict[str, Any]) -> str:
         case "str_contains":
             return f"contains `{statistics['pattern']}`"
         case "str_length":
-            return "not empty" if statistics["min_value"] == 1 else f"length `>= {statistics['min_value']}`"
+            return _length(statistics["min_value"], statistics.get("max_value"))
         case "isin":
             return f"one of {_codes(statistics['allowed_values'])}"
         case _:
             raise ValueError(f"no words are known for the check {name}; add them to docs/generate.py")
+
+
+def _length(least: int, most: int | None) -> str:
+    if most is not None:
+        return f"length `{least}` to `{most}`"
+    return "not empty" if least == 1 else f"length `>= {least}`"
 
 
 def _folders_section() -> str:

@@ -10,6 +10,8 @@ from bri_assets.schemas.base import Column, TableModel, TableSpec, validate
 from bri_assets.schemas.captions import Captions
 from bri_assets.schemas.detections import Detections
 from bri_assets.schemas.frames import Frames
+from bri_assets.schemas.memory import Memory
+from bri_assets.schemas.tokens import Tokens
 from bri_assets.schemas.transcripts import Transcripts
 from bri_assets.schemas.upkeep import ArchivedTables, Backups, Purges
 from bri_assets.schemas.uploads import Uploads
@@ -69,6 +71,8 @@ STORE_TABLES = (
     TableSpec("alerts", Alerts, ("alert_id",)),
     TableSpec("alert_deliveries", AlertDeliveries, ("alert_id", "notice", "channel")),
     TableSpec("alert_silences", AlertSilences, ("silence_id",)),
+    TableSpec("memory", Memory, ("message_id",), unique=(("turn_id", "role"),)),
+    TableSpec("tokens", Tokens, ("token_id",)),
     TableSpec("audit_log", AuditLog, ("event_id",)),
     TableSpec("schema_migrations", SchemaMigrations, ("version",)),
 )

@@ -114,6 +114,7 @@ class TableSpec:
         key: the columns whose values are unique (within a version, where ``versioned``).
         versioned: rows belong to one committed version: the database adds ``version_id`` and puts it first in the key.
         references: foreign keys as column → table (``version_id`` of a versioned table is implied).
+        unique: columns whose values are unique together, besides the key and what a column says of itself.
     """
 
     name: str
@@ -121,6 +122,7 @@ class TableSpec:
     key: tuple[str, ...]
     versioned: bool = False
     references: tuple[tuple[str, str], ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
 
     @property
     def meaning(self) -> str:

@@ -17,6 +17,7 @@ def create_table(spec: TableSpec) -> str:
     """CREATE TABLE with every constraint that the model states: types, NOT NULL, UNIQUE, CHECK, keys."""
     lines = [_column_line(column) for column in spec.stored_columns]
     lines += [f"CHECK ({expression})" for expression in _checks(spec)]
+    lines += [f"UNIQUE ({', '.join(names)})" for names in spec.unique]
     lines.append(f"PRIMARY KEY ({', '.join(spec.stored_key)})")
     lines += [f"FOREIGN KEY ({name}) REFERENCES {parent} ({name})" for name, parent in spec.stored_references]
     return f"CREATE TABLE {spec.name} (\n  " + ",\n  ".join(lines) + "\n)"
@@ -57,7 +58,8 @@ def _check(column: str, name: str, statistics: dict[str, Any]) -> str:
         case "str_matches" | "str_contains":
             return f"regexp_matches({column}, {text(statistics['pattern'])})"
         case "str_length":
-            return f"length({column}) >= {statistics['min_value']}"
+            least, most = statistics["min_value"], statistics.get("max_value")
+            return f"length({column}) >= {least}" if most is None else f"length({column}) BETWEEN {least} AND {most}"
         case "isin":
             return f"{column} IN ({', '.join(_literal(value) for value in sorted(statistics['allowed_values']))})"
         case _:

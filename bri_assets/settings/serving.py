@@ -6,8 +6,9 @@ What does not belong here: settings of the pipeline and the store (``settings`` 
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 __all__ = ["ServingSettings"]
@@ -32,6 +33,11 @@ class ServingSettings(BaseSettings):
         le=3600,
         description="Seconds after a change until `bri serve` brings the index up to it.",
     )
+    index_behind_s: float = Field(
+        600.0,
+        ge=0,
+        description="Seconds for which the index may lack what is shown, or keep what is not, before it alerts.",
+    )
 
     memory_keep_days: float = Field(
         365.0, ge=0, description="Days for which conversations are kept; the scheduled purge removes older ones."
@@ -51,11 +57,24 @@ class ServingSettings(BaseSettings):
         "", description="Origins whose pages may ask from a browser (CORS), separated by commas; none by default."
     )
     serve_rate: str = Field(
-        "1200/minute", description="Most requests of one caller, as `N/second`, `N/minute` or `N/hour`."
+        "1200/minute",
+        pattern=r"^[1-9][0-9]{0,8}/(second|minute|hour)$",
+        description="Most requests of one caller, as `N/second`, `N/minute` or `N/hour`.",
     )
     serve_timeout_s: float = Field(30.0, gt=0, le=600, description="Longest time that one request may take.")
+    serve_threads: int = Field(16, ge=1, le=256, description="Requests that the server works on at once.")
+    serve_waiting: int = Field(
+        256, ge=0, le=10_000, description="Requests that may wait for their turn; more are sent away for a moment."
+    )
     serve_body_mb: float = Field(10.0, gt=0, le=1024, description="Largest body of a request that is no upload, in MB.")
     upload_max_gb: float = Field(20.0, gt=0, description="Largest file that may be sent to the server, in GB.")
+    upload_parallel: int = Field(4, ge=1, le=64, description="Files that the server receives at once.")
+    upload_stall_s: float = Field(
+        60.0, gt=0, le=3600, description="Seconds without a byte after which a file that is being sent is given up."
+    )
+    serve_streams: int = Field(
+        64, ge=1, le=10_000, description="Clients that may follow the progress of uploads at once."
+    )
 
     cache_mb: float = Field(64.0, ge=0, description="Memory for answers that were given before, in MB; 0: none.")
     cache_ttl_s: float = Field(300.0, gt=0, le=86400, description="Longest time for which an answer is kept.")
@@ -63,3 +82,13 @@ class ServingSettings(BaseSettings):
         None, description="A Redis that keeps answers for several servers, as `redis://…`; default: none."
     )
     redis_timeout_s: float = Field(0.05, gt=0, le=5, description="Longest wait for Redis before the store is asked.")
+
+    @field_validator("redis_url")
+    @classmethod
+    def _a_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        if not url:
+            return None
+        parts = urlsplit(url.get_secret_value())
+        if parts.scheme not in ("redis", "rediss", "unix") or not (parts.hostname or parts.path):
+            raise ValueError("it is no redis://HOST:PORT/NUMBER, rediss://… or unix://PATH")
+        return url

@@ -13,10 +13,10 @@ import duckdb
 from bri_assets.store import audit
 from bri_assets.store.deletion import minute, standing
 
-__all__ = ["PERSONS", "ClaimResult", "hurry", "judge", "known_video", "outcome"]
+__all__ = ["ClaimResult", "hurry", "judge", "known_video", "outcome"]
 
-#: Ways in that a person stands behind; what was purged comes back by no other.
-PERSONS = frozenset({"cli"})
+#: Ways in that a person stands behind, by how they begin; what was purged comes back by no other.
+_PERSONS = ("cli", "api/")
 
 
 class ClaimResult(StrEnum):
@@ -65,7 +65,7 @@ def judge(
     if connection.execute(busy, [video_id]).fetchone():
         return ClaimResult.INGESTING, None
     # An upload that names the video was brought since the purge, by a person.
-    purged_at = None if found.uploaded or requested_by in PERSONS else _purged_at(connection, sha256)
+    purged_at = None if found.uploaded or requested_by.startswith(_PERSONS) else _purged_at(connection, sha256)
     if purged_at is not None:
         what = f"is a video that was purged on {minute(purged_at)}."
         return ClaimResult.PURGED, f"{what} Remove the file, or `bri ingest` it to have it anew."

@@ -1,4 +1,4 @@
-"""Whether the store's records agree with each other: pointers, deletions, versions, proofs, audit log and journal.
+"""Whether the store's records agree: pointers, deletions, versions, proofs, turns, tokens, audit log and journal.
 
 What somebody changed with another program is seen by what he did not change along. Reads only. What does not belong
 here: the rows of a version (``verify``) and files other than the journal.
@@ -53,6 +53,20 @@ _QUERIES = (
         """SELECT 'version ' || n.version_id || ' of ' || n.video_id FROM video_versions n
            WHERE NOT EXISTS (FROM proofs p WHERE p.version_id = n.version_id)
                  OR EXISTS (FROM proofs p WHERE p.version_id = n.version_id AND NOT p.passed)""",
+    ),
+    (
+        "is there by half",
+        """SELECT 'turn ' || turn_id FROM memory GROUP BY turn_id
+           HAVING count(*) <> 2 OR count(DISTINCT (conversation_id, video_id, created_at)) <> 1""",
+    ),
+    (
+        "allows what the audit log does not say",
+        """SELECT 'token ' || t.token_id FROM tokens t
+           LEFT JOIN audit_log a ON a.action = 'token.created' AND a.rows_sha256 = t.sha256
+           WHERE (a.detail ->> 'name', a.detail ->> 'scope', (a.detail ->> 'expires_at')::TIMESTAMPTZ)
+                 IS DISTINCT FROM (t.name, t.scope, t.expires_at)
+                 OR t.revoked_at IS NULL AND EXISTS (FROM audit_log r
+                                                     WHERE r.action = 'token.revoked' AND r.entity_id = t.token_id)""",
     ),
 )
 

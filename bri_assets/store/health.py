@@ -15,7 +15,7 @@ from bri_assets.errors import VideoNotFound
 from bri_assets.store.access.operations import Operations, operation
 from bri_assets.store.uploads import ATTEMPT_ID
 
-__all__ = ["Health", "Ingesting", "KeptBackup", "Known", "Named", "StageTime", "Times"]
+__all__ = ["Health", "Ingesting", "KeptBackup", "Known", "Named", "Shown", "StageTime", "Times"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,20 @@ class Known:
     uploaded: list[str]
     gone: list[str]
     first_commit_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Since when what is shown is as it is.
+
+    Args:
+        since: of each video that is shown: since when it shows what it does, UTC.
+        less_at: when something was shown for the last time that is shown no more (it was superseded, rolled back from,
+            deleted or purged), UTC; None where nothing ever was.
+    """
+
+    since: dict[str, datetime]
+    less_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -120,6 +134,13 @@ class Health(Operations):
         with self.file.reading() as connection:
             ((committed, uploaded, gone, first),) = connection.execute(_KNOWN).fetchall()
         return Known(dict(committed or {}), list(uploaded or []), list(gone or []), first)
+
+    @operation()
+    def shown(self) -> Shown:
+        """Since when what is shown is as it is."""
+        with self.file.reading() as connection:
+            ((since, less_at),) = connection.execute(_SHOWN).fetchall()
+        return Shown(dict(since or {}), less_at)
 
     @operation()
     def stage_times(self) -> list[StageTime]:
@@ -186,6 +207,14 @@ WITH shown AS (SELECT c.video_id, max(n.committed_at) AS committed_at
 SELECT (SELECT map_from_entries(list((video_id, committed_at))) FROM shown),
        (SELECT list(video_id ORDER BY video_id) FROM uploaded), (SELECT list(video_id ORDER BY video_id) FROM gone),
        (SELECT min(committed_at) FROM video_versions)
+"""
+
+#: The row of a video is touched by what brings it back, and by little else.
+_SHOWN = """
+SELECT (SELECT map_from_entries(list((c.video_id, greatest(c.changed_at, v.updated_at))))
+        FROM current_versions c JOIN videos v USING (video_id) WHERE v.deleted_at IS NULL),
+       greatest((SELECT max(changed_at) FROM pointer_history WHERE from_version_id IS NOT NULL),
+                (SELECT max(deleted_at) FROM videos), (SELECT max(finished_at) FROM purges))
 """
 
 _STAGES = """

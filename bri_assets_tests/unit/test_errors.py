@@ -50,6 +50,7 @@ def test_only_what_trying_again_can_mend_is_retried() -> None:
     assert [kind.__name__ for kind in ALL if kind.retryable] == [
         "DeliveryFailed",
         "OwnerGone",
+        "ServerBusy",
         "StoreBusy",
         "UpkeepUnfinished",
     ]

@@ -47,6 +47,7 @@ class OwnedFile:
         self._free = threading.BoundedSemaphore(cursors)
         self._writing = threading.Lock()
         self._guard: int | None = None
+        self._generation = self._begun = 0
         self._open()
 
     @classmethod
@@ -77,6 +78,25 @@ class OwnedFile:
         """Longest wait for a turn, in seconds."""
         return self._file.wait_s
 
+    @property
+    def generation(self) -> int:
+        """Grows with every block of writes, whatever came of it, and with every swap of the file.
+
+        It grows before what was written is acknowledged: whoever finds it unchanged has missed nothing that anybody was
+        told of.
+        """
+        return self._generation
+
+    @property
+    def moment(self) -> int | None:
+        """The generation, while no write is under way; None while one is.
+
+        Whatever was read between two looks at the same moment is of one state of the database.
+        """
+        # In this order: of a write that ends in between, the begin was seen, and its end was not.
+        ended, begun = self._generation, self._begun
+        return ended if begun == ended else None
+
     def owner(self) -> Remote | None:
         """Nobody else."""
         return None
@@ -91,11 +111,13 @@ class OwnedFile:
         """
         with self._writer(), duck.cursor(self._connection) as cursor:
             self._require_own()
+            self._begun += 1
             try:
                 yield cursor
             except BROKEN as error:
                 raise broken(self.path, error) from error
             finally:
+                self._generation += 1
                 self._require_in_place()
                 if self._file.journal is not None:
                     self._file.journal.mirror(cursor)
@@ -135,15 +157,22 @@ class OwnedFile:
             deadline = time.monotonic() + self.wait_s
             for _ in range(self._cursors):
                 turns.enter_context(self._turn(deadline - time.monotonic()))
-            self.close()
+            self._begun += 1
             try:
-                swap.swap(self.path, plan)
-            except BaseException as error:
-                if swap.pending(self.path):
-                    raise StoreIntruded(self.path, "a swap is half done.", "The owner starts anew.") from error
-                self._open()
-                raise
+                self._swap(plan)
+            finally:
+                self._generation += 1
+
+    def _swap(self, plan: swap.Plan) -> None:
+        self.close()
+        try:
+            swap.swap(self.path, plan)
+        except BaseException as error:
+            if swap.pending(self.path):
+                raise StoreIntruded(self.path, "a swap is half done.", "The owner starts anew.") from error
             self._open()
+            raise
+        self._open()
 
     def close(self) -> None:
         """Close the database; DuckDB writes its WAL into the file."""

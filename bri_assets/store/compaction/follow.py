@@ -7,6 +7,7 @@ not belong here: whether both are the same afterwards (``same``), and when this 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -176,7 +177,7 @@ def _names(columns: Sequence[Column]) -> str:
 
 def _changeable(spec: TableSpec) -> list[str]:
     """Columns that DuckDB changes in place: neither indexed nor nested."""
-    indexed = {*spec.stored_key, *(column for column, _ in spec.stored_references)}
+    indexed = {*spec.stored_key, *(column for column, _ in spec.stored_references), *itertools.chain(*spec.unique)}
     return [
         column.name
         for column in spec.stored_columns

@@ -120,6 +120,7 @@ _RECORDS = {
         WHERE upload_id IN (SELECT entity_id FROM mine WHERE entity = 'uploads') ORDER BY created_at, upload_id""",  # noqa: S608 - our own text
     "alerts": "SELECT * FROM alerts WHERE video_id = $video_id ORDER BY fired_at, alert_id",
     "alert_deliveries": "SELECT * FROM alert_deliveries WHERE video_id = $video_id ORDER BY alert_id, notice, channel",
+    "memory": "SELECT * FROM memory WHERE video_id = $video_id ORDER BY message_id",
     "purges": "SELECT * FROM purges WHERE video_id = $video_id",
     "audit_log": f"""{_EVENTS} SELECT * FROM audit_log
         WHERE event_id IN (SELECT event_id FROM named) OR (entity, entity_id) IN (SELECT (entity, entity_id) FROM mine)

@@ -66,8 +66,9 @@ def has_files(home: Path, staged: Path, video_id: str) -> bool:
     return any(folder.exists() for folder in _folders(home, staged, video_id)) or any(_archived_files(home, video_id))
 
 
-def _folders(home: Path, staged: Path, video_id: str) -> tuple[Path, Path]:
-    return staged / video_id, home / "frames" / video_id
+def _folders(home: Path, staged: Path, video_id: str) -> tuple[Path, ...]:
+    # The last holds what runs that were killed left of their notes (``progress``).
+    return staged / video_id, home / "frames" / video_id, home / "progress" / video_id
 
 
 def _archived_files(home: Path, video_id: str) -> Iterator[Path]:

@@ -18,7 +18,7 @@ from bri_assets.store.access.duck import attach_encrypted, damaged
 __all__ = ["HEAD", "WITH_BACKUPS", "downgrade", "known", "require_current", "revision_of", "upgrade"]
 
 #: The newest revision that this version of the package knows.
-HEAD = "0003"
+HEAD = "0004"
 
 #: The first revision that has the table ``backups``.
 WITH_BACKUPS = "0002"

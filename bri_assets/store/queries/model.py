@@ -1,15 +1,31 @@
 """What the reads are asked and what they answer: times in seconds from the container's start, boxes in pixels.
 
 Every answer about a video says of which version it is, and every fact says what shows it: the frame, its time and its
-image. What does not belong here: how an answer is found.
+image. What does not belong here: how an answer is found, and the small things that answers are made of (``parts``).
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, field_validator
+
+from bri_assets.store.queries.parts import (
+    Box,
+    Caption,
+    ClassSeen,
+    Detection,
+    Evidence,
+    Frame,
+    FrameKey,
+    Interval,
+    Model,
+    Scene,
+    Segment,
+    Source,
+    Text,
+)
 
 __all__ = [
     "Around",
@@ -20,12 +36,16 @@ __all__ = [
     "Detection",
     "Evidence",
     "Frame",
+    "FrameAt",
+    "FrameKey",
     "Interval",
     "Library",
     "LibraryEntry",
     "LibraryFilter",
+    "Model",
     "Moment",
     "ObjectsInVideo",
+    "ObjectsPage",
     "Page",
     "Range",
     "Scene",
@@ -33,87 +53,21 @@ __all__ = [
     "SegmentAt",
     "Source",
     "State",
+    "Text",
     "Timeline",
+    "VersionTexts",
     "VideoFacts",
+    "VisibleVersion",
 ]
 
 T = TypeVar("T")
 
 
-class Model(BaseModel):
-    """Base of all: frozen, and nothing but what is named."""
+class FrameAt(Model):
+    """A frame and the version that it is of."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Source(Model):
-    """Which version of which video an answer is of."""
-
-    video_id: str = Field(description="The video's id.")
-    filename: str = Field(description="Name of its file.")
-    version: int = Field(description="Number of the version among the video's versions, from 1.")
-    version_id: int = Field(description="Number of the version in the whole store.")
-
-
-class Evidence(Model):
-    """The frame that shows it."""
-
-    frame_index: int = Field(description="Sample slot of the frame, from 0.")
-    timestamp_s: float = Field(description="Time of the frame in seconds.")
-    image_path: str = Field(description="Its JPEG, relative to BRI_HOME.")
-    image_sha256: str = Field(description="SHA-256 of the JPEG's bytes.")
-
-
-class Box(Model):
-    """A box in pixels of the frame's image, from its top left corner."""
-
-    x1: float
-    y1: float
-    x2: float
-    y2: float
-
-
-class Detection(Model):
-    """One object in one frame."""
-
-    frame_index: int = Field(description="The frame in which it is seen.")
-    detection_index: int = Field(description="Rank in its frame by confidence, from 0.")
-    timestamp_s: float = Field(description="Time of the frame in seconds.")
-    class_name: str = Field(description="What it is, in the detector's words.")
-    confidence: float = Field(description="The detector's own confidence, 0 to 1.")
-    box: Box
-
-
-class Caption(Model):
-    """What is seen in a frame, in words."""
-
-    text: str
-    confidence: float = Field(description="The captioner's own confidence, 0 to 1.")
-    evidence: Evidence
-
-
-class Frame(Model):
-    """A sampled frame with all that is known of it."""
-
-    evidence: Evidence
-    width: int = Field(description="Width of the image in pixels.")
-    height: int = Field(description="Height of the image in pixels.")
-    caption: str
-    caption_confidence: float = Field(description="0 to 1.")
-    objects: dict[str, int] = Field(description="How many objects of each class the detector sees.")
-
-
-class Segment(Model):
-    """A stretch of speech."""
-
-    segment_index: int = Field(description="Position of the segment in the video, from 0.")
-    start_s: float
-    end_s: float
-    text: str
-    confidence: float = Field(description="0 to 1.")
-    language: str = Field(description="Language code, as `en`.")
-    no_speech_prob: float = Field(description="Probability that nothing is said here, 0 to 1.")
-    evidence: Evidence = Field(description="The last frame at or before its start, else the first after it.")
+    source: Source
+    frame: Frame
 
 
 class Moment(Model):
@@ -160,16 +114,6 @@ class VideoFacts(Model):
     languages: list[str] = Field(description="Languages that are spoken.")
 
 
-class ClassSeen(Model):
-    """A class of object in a video."""
-
-    class_name: str
-    frames: int = Field(description="Frames in which it is seen.")
-    detections: int
-    first_s: float
-    last_s: float
-
-
 class Counts(Model):
     """Rows of a video's current version, by table, and whether they are all there."""
 
@@ -214,38 +158,21 @@ class Page(Model, Generic[T]):
     next_cursor: str | None = Field(description="For the next page; null on the last.")
 
 
-class Interval(Model):
-    """A stretch in which something is seen in every sampled frame, but for gaps that are too short to count."""
-
-    start_s: float = Field(description="Time of the first frame with it.")
-    end_s: float = Field(description="Time of the next sampled frame without it, or the video's end.")
-    frames: int = Field(description="Frames of the stretch in which it is seen.")
-    most_at_once: int = Field(description="Most objects of the class in one frame.")
-    confidence: float = Field(description="The best confidence, 0 to 1.")
-    first: Evidence = Field(description="The first frame with it.")
-    best: Evidence = Field(description="The frame in which it is seen best.")
-    last: Evidence = Field(description="The last frame with it.")
-
-
 class ObjectsInVideo(Model):
     """When objects of a class, or of several classes together, are seen in a video."""
 
     source: Source
     class_names: list[str] = Field(description="The classes that are seen together in each frame of the intervals.")
-    intervals: list[Interval]
+    frames: int = Field(description="Frames in which they are seen, those of intervals left out here included.")
+    intervals: list[Interval] = Field(description="In their order, at most 200.")
+    cut: bool = Field(description="There are more intervals than are given here.")
 
 
-class Scene(Model):
-    """A stretch of a video that looks alike."""
+class ObjectsPage(Model):
+    """A page of the videos in which objects are seen, the newest video first."""
 
-    scene_index: int
-    start_s: float
-    end_s: float
-    frames: int
-    caption: str = Field(description="The caption of the frame that stands for the scene.")
-    classes: dict[str, int] = Field(description="Frames of the scene with each class.")
-    words: str = Field(description="What is said in it, at most 500 characters.")
-    evidence: Evidence = Field(description="The frame that stands for it.")
+    items: list[ObjectsInVideo]
+    next_cursor: str | None = Field(description="For the next page; null on the last.")
 
 
 class Timeline(Model):
@@ -262,14 +189,19 @@ class LibraryFilter(Model):
     """Which videos and uploads are wanted; what is not named does not matter."""
 
     state: Literal["committed", "ingesting", "quarantined", "failed", "deleted"] | None = None
-    arrived_after: datetime | None = None
-    arrived_before: datetime | None = None
+    arrived_after: datetime | None = Field(None, description="Arrived then or later; without a zone it is UTC.")
+    arrived_before: datetime | None = Field(None, description="Arrived earlier; without a zone it is UTC.")
     class_name: str | None = Field(None, description="Videos in which this class is seen.")
     text: str | None = Field(
         None, max_length=200, description="Part of the file name, of a caption or of what is said."
     )
     limit: int = Field(20, ge=1, le=200)
     cursor: str | None = None
+
+    @field_validator("arrived_after", "arrived_before")
+    @classmethod
+    def _in_utc(cls, when: datetime | None) -> datetime | None:
+        return when.replace(tzinfo=UTC) if when is not None and when.tzinfo is None else when
 
 
 class LibraryEntry(Model):
@@ -307,3 +239,24 @@ class State(Model):
     library: str = Field(description="A fingerprint of every video that is shown with its version.")
     event_id: int = Field(description="The newest event of the audit log; whatever changes raises it.")
     store: str = Field(description="Which store this is: differs between any two stores.")
+
+
+class VisibleVersion(Model):
+    """A version that is shown now."""
+
+    video_id: str
+    version_id: int = Field(description="Number of the version in the whole store.")
+    version: int = Field(description="Number of the version among the video's versions, from 1.")
+    filename: str
+    committed_at: datetime = Field(description="When the version was committed, UTC.")
+
+
+class VersionTexts(Model):
+    """Everything that was put into words of a version: captions in the order of frames, then segments."""
+
+    version_id: int
+    video_id: str
+    filename: str
+    version: int
+    committed_at: datetime
+    texts: list[Text]

@@ -57,6 +57,8 @@ class DrillResult:
         videos: in the restored store.
         versions: whose rows are in it.
         rows: of the four tables in it.
+        unsaid: turns of conversations since the backup, which a restore would not bring back: no difference, a measure
+            of how far apart backups are.
         differences: in what the restored store is not the store as it is; empty when recovery works.
         seconds: that the restore took, from nothing to proven.
     """
@@ -67,6 +69,7 @@ class DrillResult:
     videos: int
     versions: int
     rows: int
+    unsaid: int
     differences: list[str]
     seconds: float
 
@@ -122,6 +125,7 @@ class Drill(Operations):
             rebuilt.found.videos,
             rebuilt.found.versions,
             rebuilt.found.rows,
+            rebuilt.replayed.unsaid,
             differences,
             seconds,
         )

@@ -27,11 +27,13 @@ from bri_assets.store.images import image_hashes
 from bri_assets.store.outbox.replay import AGAIN
 from bri_assets.store.recovery import backups
 from bri_assets.store.recovery.backup_folder import Backup
+from bri_assets.store.recovery.remembered import Remembered
 
 #: Each sequence, and the highest of its numbers that was ever given; those of purged versions stand in the audit log.
 _SEQUENCES = {
     "version_ids": "SELECT max(entity_id::BIGINT) FROM audit_log WHERE action = 'version.committed'",
     "change_ids": "SELECT max(change_id) FROM pointer_history",
+    "message_ids": "SELECT max(message_id) FROM memory",
     "event_ids": "SELECT max(event_id) FROM audit_log",
 }
 
@@ -47,10 +49,12 @@ class Given:
     Args:
         event_id: of an event.
         version_id: of a version.
+        message_id: of a message.
     """
 
     event_id: int
     version_id: int
+    message_id: int
 
 
 @dataclass
@@ -62,12 +66,14 @@ class Replayed:
         versions: committed versions among them.
         lost: what could not happen again, a sentence each.
         superseded: events that could not happen again because the files of their video were purged later.
+        unsaid: turns of conversations that are gone, because no file but the database holds what is said.
     """
 
     events: int = 0
     versions: int = 0
     lost: list[str] = field(default_factory=list)
     superseded: int = 0
+    unsaid: int = 0
 
 
 def events_until(events: Iterable[Event], until: datetime | None) -> list[Event]:
@@ -98,6 +104,7 @@ class Replayer:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, home: Path, staging: StagingArea) -> None:
         self._connection, self._home, self._staging = connection, home, staging
+        self._remembered = Remembered(connection)
         self._again: dict[str, Callable[[Event], None]] = {
             "version.committed": self._commit,
             "version.measured": self._measure,
@@ -111,6 +118,7 @@ class Replayer:
             "backup.made": self._keep_backup,
             "backup.expired": self._expire_backup,
             **{action: partial(again, connection) for action, again in AGAIN.items()},
+            **self._remembered.again,
         }
 
     def replay(self, events: list[Event], given: Given) -> Replayed:
@@ -128,6 +136,7 @@ class Replayer:
         for event in events:
             video_id = str(event.detail.get("video_id"))
             self._happen(event, done, purged_later=purged.get(video_id, 0) > event.event_id)
+        done.unsaid = self._remembered.unsaid
         self._advance_sequences(given)
         return done
 
@@ -206,6 +215,7 @@ class Replayer:
 
     def _finish_purge(self, event: Event) -> None:
         told, video_id = event.detail, event.entity_id
+        self._remembered.forget_video(video_id)
         purge_rows.finish_purge(self._connection, video_id, files=told["files"], who=event.actor, at=event.occurred_at)
         # How many rows the first purge removed, not how many there were this time.
         self._connection.execute("UPDATE purges SET rows_removed = ? WHERE video_id = ?", [told["rows"], video_id])
@@ -217,10 +227,9 @@ class Replayer:
         backups.mark_expired(self._connection, event.entity_id, who=event.actor, at=event.occurred_at)
 
     def _advance_sequences(self, given: Given) -> None:
-        least = {"event_ids": given.event_id, "version_ids": given.version_id}
+        least = {"event_ids": given.event_id, "version_ids": given.version_id, "message_ids": given.message_id}
         for sequence, newest in _SEQUENCES.items():
             used = self._connection.execute(newest).fetchall()[0][0] or 0
-            while self._connection.execute("SELECT nextval(?)", [sequence]).fetchall()[0][0] < max(
-                used, least.get(sequence, 0)
-            ):
-                continue
+            now = self._connection.execute("SELECT nextval(?)", [sequence]).fetchall()[0][0]
+            behind = max(used, least.get(sequence, 0)) - now
+            self._connection.execute("SELECT max(nextval(?)) FROM range(?)", [sequence, max(behind, 0)])

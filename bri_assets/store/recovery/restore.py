@@ -27,57 +27,15 @@ from bri_assets.store.access.journal import Event, Journal, events_of
 from bri_assets.store.access.swap import Plan, pending, swap
 from bri_assets.store.recovery.backup_folder import Backup, alone, kept, require_intact
 from bri_assets.store.recovery.backups import insert
-from bri_assets.store.recovery.replay import Given, Replayed, Replayer, events_until
-from bri_assets.store.recovery.whole import Wholeness, examine
+from bri_assets.store.recovery.remembered import keep_forgotten, message_ids
+from bri_assets.store.recovery.replay import Given, Replayer, events_until
+from bri_assets.store.recovery.restored import Rebuilt, Restored
+from bri_assets.store.recovery.whole import examine
 
 __all__ = ["Rebuilt", "Restore", "Restored"]
 
 #: What follows the database's name while a new one is made.
 _SUFFIX = ".restored-"
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """A database that was made of a backup and the journal, and proven.
-
-    Args:
-        path: its file, closed.
-        replayed: what happened again.
-        found: what the look at the whole of it found.
-        damaged: lines of the journal that could not be read, a sentence each.
-    """
-
-    path: Path
-    replayed: Replayed
-    found: Wholeness
-    damaged: list[str]
-
-
-@dataclass(frozen=True)
-class Restored:
-    """What a restore did.
-
-    Args:
-        backup_id: the backup; None where everything came from the journal.
-        until: the time up to which events happened again; None for all.
-        events: that happened again.
-        versions: committed versions among them.
-        lost: what could not be brought back, a sentence each.
-        videos: in the store now.
-        total_versions: whose rows are in the store now.
-        safety: folder with what was there before; None where there was nothing.
-        seconds: that it took.
-    """
-
-    backup_id: str | None
-    until: datetime | None
-    events: int
-    versions: int
-    lost: list[str]
-    videos: int
-    total_versions: int
-    safety: Path | None
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -173,6 +131,7 @@ class Restore:
             rebuilt.replayed.events,
             rebuilt.replayed.versions,
             rebuilt.replayed.lost + rebuilt.damaged,
+            rebuilt.replayed.unsaid,
             rebuilt.found.videos,
             rebuilt.found.versions,
             safety if safety.is_dir() else None,
@@ -210,11 +169,13 @@ class Restore:
         with connect(new, self.file.key) as connection:
             held = events_of(connection)
             after = held[-1].event_id if held else 0
-            events = [event for event in events_until(journalled, until) if event.event_id > after]
+            taken = events_until(journalled, until)
+            events = [event for event in taken if event.event_id > after]
             if up_to is not None:
                 events = [event for event in events if event.event_id <= up_to]
             replayer = Replayer(connection, self.home, self.staging)
             replayed = replayer.replay(events, self._given([*held, *journalled]))
+            keep_forgotten(connection, journalled[len(taken) :])
             connection.execute("FORCE CHECKPOINT")
             found = examine(connection)
         # A line that cannot be read is no loss where the backup has its event.
@@ -224,7 +185,7 @@ class Restore:
     def _given(self, events: list[Event]) -> Given:
         committed = (int(event.entity_id) for event in events if event.action == "version.committed")
         told = [event.event_id for event in events] + [backup.last_event_id for backup in self._readable()]
-        return Given(max(told, default=0), max(committed, default=0))
+        return Given(max(told, default=0), max(committed, default=0), max(message_ids(events), default=0))
 
     def _readable(self) -> list[Backup]:
         return kept(self.folder, readable_only=True)
@@ -284,6 +245,7 @@ class Restore:
             "events": rebuilt.replayed.events,
             "versions": rebuilt.replayed.versions,
             "lost": len(rebuilt.replayed.lost) + len(rebuilt.damaged),
+            "unsaid": rebuilt.replayed.unsaid,
         }
         with connect(new, self.file.key) as connection:
             with transaction(connection):

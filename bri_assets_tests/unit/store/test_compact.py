@@ -21,6 +21,8 @@ from bri_assets.store.compaction.same import different_shape
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.erasure.purge import Purge
 from bri_assets.store.history import History
+from bri_assets.store.memory import Memory, Turn
+from bri_assets.store.tokens import Tokens
 from bri_assets.store.uploads import NewUpload
 from bri_assets_tests.snapshots import snapshot
 from bri_assets_tests.unit.store.compacting import (
@@ -88,6 +90,10 @@ def test_whatever_happened_meanwhile_is_in_the_new_file(tmp_path: Path, monkeypa
     archive, purge = Archive(*own), Purge(*own)
     archive.archive_version(version_id(store, "returns", 1), channel="test")
     archive.archive_version(version_id(store, "archives", 1), channel="test")
+    memory, tokens = Memory(*own), Tokens(*own)
+    for conversation in ("wiped", "kept"):
+        memory.add(Turn(conversation_id=conversation, user="a", assistant="b", turn_id=conversation), channel="test")
+    tokens.create("agent", "read", channel="test")
     for path in ("lost", "kept"):
         store.quarantine(upload(path), code="empty", reason="nothing in it", requested_by="test")
     expected: dict[str, Any] = {}
@@ -103,6 +109,11 @@ def test_whatever_happened_meanwhile_is_in_the_new_file(tmp_path: Path, monkeypa
         archive.archive_version(version_id(store, "archives", 1), channel="test")
         archive.archive_version(version_id(store, "stays", 2), channel="test")
         purge.purge("goes", reason="asked", channel="test")
+        memory.wipe("wiped", channel="test")
+        # The same turn id under other numbers.
+        memory.add(Turn(conversation_id="wiped", user="c", assistant="d", turn_id="wiped"), channel="test")
+        tokens.revoke("agent", channel="test")
+        tokens.create("agent", "write", channel="test")
         store.claim(upload("new", "new"), requested_by="test")
         store.quarantine(upload("kept"), code="truncated", reason="it ends too early", requested_by="test")
         back = NewUpload("/goes", "goes", "signature", 10, sha256_bytes(b"goes"), id_of("goes"))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from bri_assets.store import Archive, Consistency, Deletion, History, Purge
+from bri_assets.store import Archive, Consistency, Deletion, History, Memory, Purge, Tokens
+from bri_assets.store.memory import Turn
 from bri_assets_tests.bundles import open_store, operations
 from bri_assets_tests.unit.store.test_recovery import commit, history_of_everything
 
@@ -16,6 +18,12 @@ def home(tmp_path: Path) -> Path:
     commit(tmp_path, "first")
     commit(tmp_path, "first", "seen again")
     commit(tmp_path, "second")
+    turn = Turn(conversation_id="c", user="What is it?", assistant="A picture.", turn_id="t")
+    operations(Memory, tmp_path).add(turn, channel="test")
+    tokens = operations(Tokens, tmp_path)
+    tokens.create("agent", "read", datetime(2100, 1, 1, tzinfo=UTC), channel="test")
+    tokens.create("revoked", "admin", channel="test")
+    tokens.revoke("revoked", channel="test")
     return tmp_path
 
 
@@ -53,6 +61,16 @@ def test_what_people_do_leaves_them_in_agreement(home: Path) -> None:
         ("DELETE FROM current_versions WHERE version_id = 3", "another version than its history"),
         ("UPDATE videos SET deleted_at = now() WHERE video_id LIKE 'second%'", "hidden or shown"),
         ("DELETE FROM proofs WHERE version_id = 1", "the record of its proofs"),
+        ("DELETE FROM memory WHERE role = 'user'", "turn t is there by half"),
+        ("UPDATE memory SET conversation_id = 'd' WHERE role = 'user'", "turn t is there by half"),
+        ("UPDATE tokens SET scope = 'admin'", "allows what the audit log does not say"),
+        ("UPDATE tokens SET expires_at = NULL", "allows what the audit log does not say"),
+        ("UPDATE tokens SET revoked_at = NULL", "allows what the audit log does not say"),
+        (
+            """INSERT INTO tokens SELECT * REPLACE ('t-0123456789abcdef' AS token_id, repeat('a', 64) AS sha256)
+               FROM tokens WHERE name = 'agent'""",
+            "token t-0123456789abcdef allows what",
+        ),
         ("UPDATE audit_log SET actor = 'nobody' WHERE event_id = 1", "as the journal has it"),
         ("UPDATE audit_log SET entity_id = '77' WHERE action = 'version.committed' AND entity_id = '3'", "gone"),
     ],

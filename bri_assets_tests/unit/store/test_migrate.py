@@ -10,9 +10,10 @@ import pytest
 
 from bri_assets.errors import StoreDamaged, StoreOutdated
 from bri_assets.schemas import STORE_TABLES
-from bri_assets.store import Archive, migrations
+from bri_assets.store import Archive, Memory, Tokens, migrations
 from bri_assets.store.access.connection import StoreFile
 from bri_assets.store.access.journal import Journal
+from bri_assets.store.memory import Turn
 from bri_assets.store.recovery.backup_folder import kept
 from bri_assets.store.recovery.migrate import migrate
 from bri_assets_tests.bundles import open_store, operations
@@ -22,6 +23,7 @@ from bri_assets_tests.unit.store.test_recovery import commit, history_of_everyth
 ADDED = {
     "0002": {"archived_tables", "purges", "backups"},
     "0003": {"quality", "alerts", "alert_deliveries", "alert_silences"},
+    "0004": {"memory", "tokens"},
 }
 #: What every migration writes into.
 TOLD = {"audit_log", "schema_migrations", "alembic_version", "backups"}
@@ -44,6 +46,9 @@ def full(home: Path) -> None:
     history_of_everything(home)
     commit(home, "first", "seen a third time")
     operations(Archive, home).archive(0, channel="test")
+    turn = Turn(conversation_id="c", user="What is seen?", assistant="A picture.")
+    operations(Memory, home).add(turn, channel="test")
+    operations(Tokens, home).create("agent", "read", channel="test")
     open_store(home).set_run("nobody", "run", channel="test")
     with open_store(home).file.open() as connection:
         connection.execute(

@@ -23,6 +23,7 @@ from bri_assets.store.erasure import purge as module
 from bri_assets.store.erasure.purge import Purge, uploads_still_there
 from bri_assets.store.erasure.purge_files import PurgeBegun, remove_files
 from bri_assets.store.erasure.purge_rows import begin_purge, finish_purge, remove_rows
+from bri_assets.store.memory import Memory, Turn
 from bri_assets_tests.bundles import SOURCE_SHA256, VIDEO_ID, open_store, rows, stage
 from bri_assets_tests.snapshots import snapshot
 
@@ -60,6 +61,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = Archive(store.home, store.file, store.staging)
     archive.archive(0, channel="test")
     archive.unarchive(VIDEO_ID, 2, channel="test")
+    for video_id in (VIDEO_ID, OTHER_ID):
+        turn = Turn(conversation_id="c", user="What is it?", assistant="A picture.", video_id=video_id)
+        Memory(store.home, store.file, store.staging).add(turn, channel="test")
     return home
 
 
@@ -124,7 +128,7 @@ def upload_rows(store: Store) -> list[tuple[Any, ...]]:
 
 def test_a_purge_leaves_nothing_and_touches_no_other_video(store: Store) -> None:
     before, held, files = others(store), rows_of(store, VIDEO_ID), files_of(store.home, VIDEO_ID)
-    assert held["archived_tables"] == 4
+    assert (held["archived_tables"], held["memory"]) == (4, 2)
     assert any("archive/" in file and "-v2-" in file for file in files)
 
     done = purge(store).purge("holiday", **SAID)
