@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from bri_assets.models.pull import pull_detector, pull_transcriber
+from bri_assets.models.pull import pull_detector, pull_embedder, pull_transcriber
 from bri_assets_tests.commands import ROOT
 
 #: Where the weights lie: what BRI_MODELS_DIR names, else `data/models` of the checkout; they stay there.
 MODELS_DIR = Path(os.environ.get("BRI_MODELS_DIR") or ROOT / "data" / "models").absolute()
+
+#: The embedder that search uses by default.
+EMBEDDER = "sentence-transformers/all-MiniLM-L6-v2"
 
 # No setting of the person who runs the tests reaches them.
 for name in [name for name in os.environ if name.startswith(("BRI_", "DAGSTER_"))]:
@@ -38,6 +41,7 @@ def light(models_dir: Path) -> dict[str, Any]:
     """Settings that need no BLIP and load quickly: captions from the detector, Whisper tiny.en."""
     pull_detector("yolo26n.pt", models_dir, print)
     pull_transcriber("tiny.en", models_dir, print)
+    pull_embedder(EMBEDDER, models_dir, print)
     return {"models_dir": models_dir, "captioner": "objects", "transcriber_model": "tiny.en", "settle_s": 0}
 
 

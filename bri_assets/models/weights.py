@@ -5,6 +5,7 @@ Layout below the weights' folder::
     detector/yolo26n.pt          detector/yolo26n.pt.json
     transcriber/base.pt          transcriber/base.pt.json
     captioner/Salesforce--blip-image-captioning-base/    …and its .json beside it
+    embedder/sentence-transformers--all-MiniLM-L6-v2/    …and its .json beside it
 
 The JSON record says where the weights came from and their SHA-256. A model setting is either a model's *name*, looked
 up in that layout, or a *local path*, used as it is: a path is what exists and contains a separator (`./base.pt`, not
@@ -26,6 +27,7 @@ from typing import Literal
 from bri_assets.errors import StorageFailed, WeightsDamaged, WeightsMissing
 
 __all__ = [
+    "FOLDERS",
     "Kind",
     "Record",
     "Weights",
@@ -34,6 +36,7 @@ __all__ = [
     "locate",
     "locate_captioner",
     "locate_detector",
+    "locate_embedder",
     "locate_transcriber",
     "named_path",
     "read_record",
@@ -41,12 +44,15 @@ __all__ = [
     "ways_out",
 ]
 
-Kind = Literal["detector", "transcriber", "captioner"]
+Kind = Literal["detector", "transcriber", "captioner", "embedder"]
+
+#: Kinds whose weights are a folder that transformers reads; the others' are a file.
+FOLDERS: frozenset[Kind] = frozenset({"captioner", "embedder"})
 
 _LOCAL_PATH = "a local path"
 
-#: What transformers reads of a caption model's folder. Another framework's copy of the same weights is not among it.
-CAPTIONER_FILES = ("*.json", "*.txt", "*.safetensors", "pytorch_model*.bin")
+#: What transformers reads of a model's folder. Another framework's copy of the same weights is not among it.
+FOLDER_FILES = ("*.json", "*.txt", "*.safetensors", "pytorch_model*.bin")
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Weights:
     """Weights on this machine, verified.
 
     Attributes:
-        path: the file (detector, transcriber) or folder (captioner).
+        path: the file (detector, transcriber) or folder (captioner, embedder).
         sha256: 64 hexadecimal digits, of the file or as `folder_sha256` says.
         source: where they came from, in words; `a local path` where the setting named one.
     """
@@ -105,6 +111,11 @@ def locate_captioner(model: str, weights_dir: Path) -> Weights:
     return locate("captioner", model, weights_dir)
 
 
+def locate_embedder(model: str, weights_dir: Path) -> Weights:
+    """Find an embedder's folder by name (`sentence-transformers/all-MiniLM-L6-v2`) or local path; as `locate`."""
+    return locate("embedder", model, weights_dir)
+
+
 def locate(kind: Kind, model: str, weights_dir: Path) -> Weights:
     """Find weights on this machine and verify them, without any network.
 
@@ -130,7 +141,7 @@ def locate(kind: Kind, model: str, weights_dir: Path) -> Weights:
 
 def ways_out(kind: Kind) -> str:
     """What a person can do who lacks the weights of a kind."""
-    shape = "folder" if kind == "captioner" else "file"
+    shape = "folder" if kind in FOLDERS else "file"
     ways = f"Run `bri models pull`, or point BRI_{kind.upper()}_MODEL at a local {shape} that holds them"
     if kind == "captioner":
         ways += ", or set BRI_CAPTIONER=objects (or auto) to make sentences from what the detector sees"
@@ -143,10 +154,10 @@ def named_path(kind: Kind, model: str, weights_dir: Path) -> Path:
     Raises:
         WeightsMissing: the text cannot be a model's name (an absent local path is the usual cause).
     """
-    slash = "(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)?" if kind == "captioner" else ""
+    slash = "(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)?" if kind in FOLDERS else ""
     if not re.fullmatch(rf"[A-Za-z0-9_][A-Za-z0-9._-]*{slash}", model):
         raise WeightsMissing(model, f"there is no such path, and no {kind} has such a name.", ways_out(kind))
-    if kind == "captioner":
+    if kind in FOLDERS:
         return weights_dir / kind / model.replace("/", "--")
     return weights_dir / kind / (model.removesuffix(".pt") + ".pt")
 
@@ -189,12 +200,12 @@ def folder_sha256(folder: Path) -> str:
 
     So ``sha256sum FILES | sha256sum`` in that folder, files sorted by name, gives the same digits.
     """
-    lines = (f"{file_sha256(path)}  {path.name}\n" for path in _captioner_files(folder))
+    lines = (f"{file_sha256(path)}  {path.name}\n" for path in _folder_files(folder))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _captioner_files(folder: Path) -> list[Path]:
-    found = {path for pattern in CAPTIONER_FILES for path in folder.glob(pattern) if path.is_file()}
+def _folder_files(folder: Path) -> list[Path]:
+    found = {path for pattern in FOLDER_FILES for path in folder.glob(pattern) if path.is_file()}
     if any(path.suffix == ".safetensors" for path in found):
         found = {path for path in found if path.suffix != ".bin"}
     return sorted(found, key=lambda path: path.name)
@@ -204,8 +215,8 @@ def _local_path(kind: Kind, model: str) -> Path | None:
     path = Path(model).expanduser()
     if os.sep not in model or not path.exists():
         return None
-    if path.is_dir() != (kind == "captioner"):
-        shape = "a folder" if kind == "captioner" else "a file"
+    if path.is_dir() != (kind in FOLDERS):
+        shape = "a folder" if kind in FOLDERS else "a file"
         raise WeightsMissing(model, f"the weights of a {kind} are {shape}, and this is not one.", ways_out(kind))
     return path.absolute()
 
@@ -214,7 +225,7 @@ _hashes: dict[tuple[tuple[str, int, int], ...], str] = {}
 
 
 def _sha256(kind: Kind, path: Path) -> str:
-    files = _captioner_files(path) if kind == "captioner" else [path]
+    files = _folder_files(path) if kind in FOLDERS else [path]
     if not files:
         raise WeightsDamaged(path, "the folder holds no model.", ways_out(kind))
     try:
@@ -223,5 +234,5 @@ def _sha256(kind: Kind, path: Path) -> str:
         raise WeightsDamaged(path, f"the weights cannot be read ({error.strerror}).", ways_out(kind)) from error
     key = tuple((str(file), stat.st_size, stat.st_mtime_ns) for file, stat in stats)
     if key not in _hashes:
-        _hashes[key] = folder_sha256(path) if kind == "captioner" else file_sha256(path)
+        _hashes[key] = folder_sha256(path) if kind in FOLDERS else file_sha256(path)
     return _hashes[key]

@@ -1,4 +1,6 @@
-"""Search over captions and transcripts, by words and by meaning: an index derived from the store, and ways without it.
+"""Search over what is seen and said: by words, by meaning, or by both, with an index beside the store.
 
-What does not belong here: reads that need no ranking (``store.queries``) and the model itself (``models.embedder``).
+The index is derived from the store and can always be made again; what is shown is always the store's word. What does
+not belong here: questions about a time, an object or a video (``store.queries``), and how an answer travels
+(``serve``). Heavy libraries (lancedb, torch) are imported inside functions.
 """

