@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from bri_assets.errors import BriError
 from bri_assets.schemas.uploads import UPLOAD_STATES
+from bri_assets.search.index import Index
 from bri_assets.settings import Settings
 from bri_assets.store.telemetry import StoreFigures, Telemetry
 from bri_assets.telemetry import logger
@@ -34,16 +35,18 @@ _COMMITS = {"version.committed": "committed", "version.refused": "refused"}
 _WAIT_S = 5.0
 
 
-def registry(settings: Settings) -> CollectorRegistry:
+def registry(settings: Settings, store: Telemetry | None = None, index: Index | None = None) -> CollectorRegistry:
     """Everything that there is to tell, read anew each time that it is collected.
 
     Args:
         settings: of the process.
+        store: what the store is asked through; None: through the file, or whoever owns it.
+        index: of the search, the same.
     """
     from prometheus_client import CollectorRegistry
 
     made = CollectorRegistry()
-    made.register(_Everything(settings))
+    made.register(_Everything(settings, store, index))
     return made
 
 
@@ -54,11 +57,17 @@ def exposition(settings: Settings) -> bytes:
     return generate_latest(registry(settings))
 
 
-def metrics_route(settings: Settings) -> Route:
-    """``GET /metrics``, for whichever server; a scrape is read in a thread and never changes anything."""
+def metrics_route(settings: Settings, store: Telemetry | None = None, index: Index | None = None) -> Route:
+    """``GET /metrics``, for whichever server; a scrape is read in a thread and never changes anything.
+
+    Args:
+        settings: of the process.
+        store: as ``registry`` has it.
+        index: as ``registry`` has it.
+    """
     from prometheus_client.exposition import choose_encoder
 
-    found = registry(settings)
+    found = registry(settings, store, index)
 
     def metrics(request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
@@ -70,6 +79,8 @@ def metrics_route(settings: Settings) -> Route:
 @dataclass(frozen=True)
 class _Everything:
     settings: Settings
+    store: Telemetry | None = None
+    index: Index | None = None
 
     def collect(self) -> Iterator[Metric]:
         from bri_assets.telemetry.metrics import kept
@@ -83,13 +94,26 @@ class _Everything:
         if figures is not None:
             yield _gauge("bri_store_size_bytes", "Size of the database and its WAL.", _size(self.settings.store_path))
             yield from _of_store(figures)
+            yield from self._of_index()
+
+    def _of_index(self) -> Iterator[Metric]:
+        try:
+            status = (self.index or Index.of(self.settings)).status()
+        except BriError as error:
+            logger(__name__).warning("metrics without the index", error=type(error).__name__, message=str(error))
+            return
+        up = status.state in {"current", "behind"}
+        yield _gauge("bri_index_up", "Whether the search has an index that it can use: 1 or 0.", up)
+        yield _gauge("bri_index_rows", "Captions and segments that are in the index of the search.", status.texts)
+        yield _gauge("bri_index_behind_videos", "Videos that are shown and not in the index.", status.behind_videos)
 
     def _figures(self) -> StoreFigures | None:
         # Looking at a store makes one where there is none: nobody who asks for metrics asks for that.
         if not self.settings.store_path.exists():
             return None
         try:
-            return Telemetry.of(self.settings.model_copy(update={"store_wait_s": _WAIT_S})).figures()
+            store = self.store or Telemetry.of(self.settings.model_copy(update={"store_wait_s": _WAIT_S}))
+            return store.figures()
         except BriError as error:
             # That the store cannot be read is itself what is told; the other metrics are wanted all the more.
             logger(__name__).warning("metrics without the store", error=type(error).__name__, message=str(error))

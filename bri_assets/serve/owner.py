@@ -1,5 +1,8 @@
 """The process that owns the store: it holds the database open, and carries out operations that arrive over its socket.
 
+Where it is handed a listening socket it answers the API there, in the same event loop; without one it imports nothing
+of the API, so that it owns the store the sooner.
+
 The socket lies beside the database, and only its user may use it; it is bound after the store was opened and found
 whole, so whoever can connect is answered. What does not belong here: starting this process again (``supervisor``) and
 what the operations do (``store``).
@@ -7,15 +10,18 @@ what the operations do (``store``).
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import logging
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from importlib import import_module
 from typing import Any
 
-import uvicorn
 from anyio import CapacityLimiter, to_thread
 from pydantic import ValidationError
 from starlette.applications import Starlette
@@ -26,6 +32,7 @@ from starlette.routing import Route
 from bri_assets import telemetry
 from bri_assets.errors import BriError, StorageFailed
 from bri_assets.processes import when_alone
+from bri_assets.serve.loop import Server, serve_all
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import GROUPS
@@ -113,37 +120,67 @@ def _carry_out(groups: dict[str, Operations], asked: dict[str, Any], intruded: C
     return Response(pack(signature.plain_result(found)), ANSWERED)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] = ()) -> None:
     """Own the store of this process's settings until a signal, or until the pipe on standard input closes.
 
     Exit status: 0 it was told to stop, 1 the store cannot be owned (the log says why), ``INTRUDED`` as it says.
+
+    Args:
+        arguments: ``--listener N``, the descriptor of a listening socket on which the API is answered; ``--ready N``,
+            that of a pipe into which a byte is written when all is imported: the store is owned only once a byte
+            arrives on standard input, so that another owner can end meanwhile.
     """
+    parser = argparse.ArgumentParser(description="Own the store; see `bri serve`.")
+    parser.add_argument("--listener", type=int)
+    parser.add_argument("--ready", type=int)
+    asked = parser.parse_args(arguments)
     settings = Settings()
     telemetry.configure(settings, level="info")
+    listener = None if asked.listener is None else socket.socket(fileno=asked.listener)
+    if listener is not None:
+        api = import_module("bri_assets.serve.public")  # now, while nobody waits for this process
+        if asked.ready is not None:
+            api.load_models(settings)
+    if asked.ready is not None and not _turn_comes(asked.ready):
+        return
     try:
-        _own(settings)
+        _own(settings, listener)
     except BriError as error:
         log.critical("%s", error)
         raise SystemExit(1) from error
 
 
-def _own(settings: Settings) -> None:
+def _turn_comes(ready: int) -> bool:
+    """Say that this process is ready, and wait for its turn; False where whoever started it is gone."""
+    os.write(ready, b".")
+    os.close(ready)
+    return os.read(0, 1) != b""
+
+
+def _own(settings: Settings, listener: socket.socket | None) -> None:
     file = StoreFile.of(settings)
-    with OwnedFile.owning(file, settings.read_cursors) as owned, _listening(file) as listener:
+    with ExitStack() as stack:
+        owned = stack.enter_context(OwnedFile.owning(file, settings.read_cursors))
+        own = stack.enter_context(_listening(file))
         groups = groups_of(owned, settings)
-        config = uvicorn.Config(application(groups, _leave), log_config=None, access_log=False, lifespan="off")
-        server = uvicorn.Server(config)
+        servers = [Server(application(groups, _leave), own)]
+        if listener is not None:
+            from bri_assets.serve.public import public
+
+            servers.append(stack.enter_context(public(settings, groups, listener, _leave)))
 
         def stop(*_: object) -> None:
-            server.should_exit = True
+            for server in servers:
+                server.should_exit = True
 
         when_alone(stop)
-        # The server has handlers of its own while it serves, and raises the signal again when it has stopped: that must
-        # not end the process before it has closed. One that comes before it serves must not be lost.
+        # One that comes before they serve must not be lost.
         for number in _SIGNALS:
             signal.signal(number, stop)
         log.info("owns %s", file.path)
-        asyncio.run(server.serve(sockets=[listener]))
+        if listener is not None:
+            log.info("answers on %s port %s", *listener.getsockname()[:2])
+        asyncio.run(serve_all(servers))
 
 
 def _leave() -> None:
@@ -173,4 +210,8 @@ def _listening(file: StoreFile) -> Iterator[socket.socket]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
+    # The database is closed, and the next owner waits for this process: to take the libraries apart costs seconds.
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(0)

@@ -5,6 +5,6 @@ what is told of the store as a whole (``serve.metrics``), and what is wrong with
 """
 
 from bri_assets.telemetry.logs import logger
-from bri_assets.telemetry.process import Stage, configure, operation, run_ended, stage
+from bri_assets.telemetry.process import Stage, configure, operation, read_from, redis_asked, request, run_ended, stage
 
-__all__ = ["Stage", "configure", "logger", "operation", "run_ended", "stage"]
+__all__ = ["Stage", "configure", "logger", "operation", "read_from", "redis_asked", "request", "run_ended", "stage"]

@@ -25,6 +25,7 @@ COMMIT = "committed_video"
 #: Seconds. Each target of a stage (BRI_…_TARGET_S) is a limit by default: 10, 60, 120.
 _STAGE_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
 _COMMIT_S = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_REQUEST_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 _OPERATION_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60)
 
 
@@ -76,6 +77,31 @@ class Recorder:
             buckets=_OPERATION_S,
             registry=own,
         )
+        self._requests = Counter(
+            "bri_http_requests_total", "Requests to the API.", ["method", "route", "status"], registry=own
+        )
+        self._request_s = Histogram(
+            "bri_http_request_duration_seconds",
+            "Seconds that a request to the API took.",
+            ["method", "route"],
+            buckets=_REQUEST_S,
+            registry=own,
+        )
+
+        self._answers = Counter(
+            "bri_answers_total", "Reads and searches that were answered, by where from.", ["level"], registry=own
+        )
+        self._redis = Counter(
+            "bri_redis_requests_total", "What came of asking Redis, left_alone: not asked.", ["outcome"], registry=own
+        )
+
+    def read_from(self, level: str) -> None:
+        """A read or search was answered from ``process``, ``redis`` or ``store``."""
+        self._answers.labels(level).inc()
+
+    def redis_asked(self, outcome: str) -> None:
+        """Redis was asked: ``done``, ``failed``, or ``left_alone`` because it failed a moment ago."""
+        self._redis.labels(outcome).inc()
 
     def began_again(self, stage: str) -> None:
         """A stage is tried another time."""
@@ -102,6 +128,11 @@ class Recorder:
         """The owner of the store carried out an operation: ``done``, ``refused`` (an error of ours) or ``failed``."""
         self._operations.labels(operation, outcome).inc()
         self._operation_s.labels(operation).observe(seconds)
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """The server answered a request; ``status`` 0 for one that got no answer."""
+        self._requests.labels(method, route, str(status)).inc()
+        self._request_s.labels(method, route).observe(seconds)
 
 
 def kept(folder: Path) -> tuple[Iterable[Metric], int]:

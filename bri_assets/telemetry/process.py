@@ -1,4 +1,4 @@
-"""One process's telemetry: set up once, from its settings, and told of every stage, operation and run.
+"""One process's telemetry: set up once, from its settings, and told of every stage, operation, request and run.
 
 Neither metrics nor traces may cost a video: where they cannot be kept or sent, a line of the log says so once, and the
 work goes on. What does not belong here: how any of the three is kept or sent.
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 
     from bri_assets.telemetry.metrics import Recorder
 
-__all__ = ["Stage", "configure", "operation", "run_ended", "stage"]
+__all__ = ["Stage", "configure", "operation", "read_from", "redis_asked", "request", "run_ended", "stage"]
 
 #: Names of the run of this process's stage in each line of the log.
 _CONTEXT = ("video", "run", "stage")
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 @dataclass
@@ -134,6 +136,36 @@ def operation(name: str) -> Iterator[None]:
         raise
     finally:
         _count(lambda recorder: recorder.carried_out(name, outcome, time.perf_counter() - started))
+
+
+def read_from(level: str) -> None:
+    """Count a read or search by where its answer came from: ``process``, ``redis`` or ``store``."""
+    _count(lambda recorder: recorder.read_from(level))
+
+
+def redis_asked(outcome: str) -> None:
+    """Count what came of asking Redis: ``done``, ``failed``, or ``left_alone`` because it failed a moment ago."""
+    _count(lambda recorder: recorder.redis_asked(outcome))
+
+
+def request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count and time a request that the server has answered; its span ended now.
+
+    Args:
+        method: as HTTP has it; one that HTTP does not know counts as ``OTHER``.
+        route: the path of its route, with names for what varies: never what was asked for.
+        status: of the answer, 0 where there was none.
+        seconds: that it took, until the last byte.
+    """
+    method = method if method in _METHODS else "OTHER"
+    _count(lambda recorder: recorder.answered(method, route, status, seconds))
+    if _process.tracer is not None:
+        told: dict[str, str | int | float] = {
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": status,
+        }
+        _process.tracer.request(f"{method} {route}", seconds, told, failed=status >= 500 or not status)
 
 
 def run_ended(settings: Settings, job: str, run_id: str, *, began_s: float, ended_s: float, success: bool) -> None:

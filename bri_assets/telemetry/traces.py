@@ -39,6 +39,8 @@ _TIMEOUTS = ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "OTEL_EXPORTER_OTLP_TIMEOUT")
 _WAIT_S = 3.0
 #: A collector that failed is left alone for so many seconds, for each try may cost as long as the longest wait.
 _REST_S = 60.0
+#: Requests' spans are sent together, this long after the first, in seconds.
+_LATER_S = 1.0
 #: Spans that are kept for it meanwhile; the oldest are dropped.
 _MOST_SPANS = 1000
 
@@ -112,6 +114,19 @@ class Tracer:
         span.end(int(ended_s * 1e9))
         self._sender.send()
 
+    def request(self, name: str, seconds: float, attributes: Attributes, *, failed: bool) -> None:
+        """Keep the span of a request that ended now, a trace of its own; it is sent by a thread, and nobody waits."""
+        from opentelemetry.context import Context
+        from opentelemetry.trace import SpanKind, Status, StatusCode
+
+        ended = time.time()
+        began_ns, ended_ns = int((ended - seconds) * 1e9), int(ended * 1e9)
+        span = self._tracer.start_span(name, Context(), SpanKind.SERVER, attributes, start_time=began_ns)
+        if failed:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(ended_ns)
+        self._sender.send_later()
+
     def _provider(self, ids: IdGenerator | None = None) -> TracerProvider:
         from opentelemetry.sdk.trace import TracerProvider
 
@@ -133,7 +148,15 @@ class _Sender:
         self._not_before = 0.0
         self._told = False
         self._lock = threading.Lock()
+        self._later: threading.Timer | None = None
         self.processor = _collecting(self._ended)
+
+    def send_later(self) -> None:
+        """Send what ended, and what ends within a second, by a thread."""
+        if self._later is None or not self._later.is_alive():
+            self._later = threading.Timer(_LATER_S, self.send)
+            self._later.daemon = True
+            self._later.start()
 
     def send(self) -> None:
         """Send what ended, and wait for it for a limited time; while the collector is left alone, keep it."""

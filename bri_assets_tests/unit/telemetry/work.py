@@ -108,11 +108,16 @@ def traced() -> None:
     telemetry.run_ended(Settings(), "ingest", RUN, began_s=1_700_000_000.0, ended_s=1_700_000_010.5, success=True)
 
 
+def _costly(*names: str) -> list[str]:
+    """Those of some libraries that are imported; opentelemetry by what sends, for redis imports the rest of it."""
+    told = {"opentelemetry": "opentelemetry.exporter"}
+    return sorted(name for name in names if told.get(name, name) in sys.modules)
+
+
 def imported() -> None:
     """Which of the costly libraries are imported."""
     done()
-    costly = ("prometheus_client", "opentelemetry")
-    sys.stdout.write(",".join(sorted({name.split(".")[0] for name in sys.modules} & set(costly))) + "\n")
+    sys.stdout.write(",".join(_costly("prometheus_client", "opentelemetry")) + "\n")
 
 
 def loaded() -> None:
@@ -120,8 +125,7 @@ def loaded() -> None:
     import bri_assets.definitions
 
     assert bri_assets.definitions.defs
-    costly = ("prometheus_client", "opentelemetry", "structlog")
-    sys.stdout.write(",".join(sorted({name.split(".")[0] for name in sys.modules} & set(costly))) + "\n")
+    sys.stdout.write(",".join(_costly("prometheus_client", "opentelemetry", "structlog")) + "\n")
 
 
 def full() -> None:
