@@ -26,12 +26,17 @@ from bri_assets.commands import (
     diagnose,
     failed,
     history,
+    index,
+    mcp,
+    memory,
     metrics,
     quality,
     recovery,
     reproduce,
     retention,
+    search,
     serve,
+    tokens,
     watch,
 )
 from bri_assets.commands.options import TIMES, Json, Video, aware
@@ -39,7 +44,7 @@ from bri_assets.display import at, plain, print_json, print_status, print_video
 from bri_assets.errors import BriError, WeightsMissing
 from bri_assets.intake import scan
 from bri_assets.interrupts import noticed
-from bri_assets.models.pull import pull_captioner, pull_detector, pull_transcriber
+from bri_assets.models.pull import pull_captioner, pull_detector, pull_embedder, pull_transcriber
 from bri_assets.session import Session, open_session
 from bri_assets.store import StoreFile
 
@@ -63,7 +68,12 @@ for group in (
     compact,
     recovery,
     reproduce,
+    search,
+    index,
+    memory,
+    tokens,
     serve,
+    mcp,
 ):
     app.add_typer(group.app)
 
@@ -185,7 +195,7 @@ def _start_owner(session: Session) -> None:
     if StoreFile.of(session.settings).owner() is not None:
         session.console.print("The store is owned by another `bri serve` already.")
         return
-    command = [sys.executable, "-m", "bri_assets.cli", "serve", "--store-only"]
+    command = [sys.executable, "-m", "bri_assets.cli", "serve", *serve.beside_another(session)]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)  # noqa: S603 - our own words
     if child.stdin is None:
         raise AssertionError("a pipe was asked for")
@@ -245,6 +255,8 @@ def _pull(session: Session) -> None:
     close(settings.home, model_name(settings.detector_model))
     pull_transcriber(settings.transcriber_model, settings.weights_dir, say, guard)
     close(settings.home, model_name(settings.transcriber_model))
+    pull_embedder(settings.embedder_model, settings.weights_dir, say, guard)
+    close(settings.home, model_name(settings.embedder_model))
     if settings.captioner == "objects":
         return
     try:

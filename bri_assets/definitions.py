@@ -8,6 +8,7 @@ import dagster as dg
 
 from bri_assets.assets import build_assets
 from bri_assets.assets.collection import collection
+from bri_assets.assets.search_index import build_index_job
 from bri_assets.assets.upkeep import UPKEEP, recovers
 from bri_assets.assets.verification import verification
 from bri_assets.checks.drift import DRIFT_CHECKS
@@ -60,21 +61,23 @@ def build_defs(settings: Settings, *, resource_overrides: dict[str, Any] | None 
         settings: of the process.
         resource_overrides: resources to put in the place of the settings' own, for tests.
     """
+    resources = build_resources(settings) | (resource_overrides or {})
     ingest, upkeep = build_ingest(DRIFT_CHECKS), build_upkeep()
+    index = build_index_job(resources["settings"])
     return dg.Definitions(
         assets=[*automated(build_assets(settings), settings), *UPKEEP, verification, collection],
         asset_checks=[recovers, *DRIFT_CHECKS],
-        jobs=[ingest, *upkeep.values()],
+        jobs=[ingest, index, *upkeep.values()],
         executor=executor_of(settings.executor),
         sensors=[
             build_uploads_sensor(ingest),
             build_automation_sensor(),
-            build_reconcile_sensor(ingest, settings),
+            build_reconcile_sensor(ingest, index, settings),
             build_alerts_sensor(LOOKS, settings),
             *([build_traces_sensor()] if wanted() else []),
         ],
         schedules=build_schedules(settings, upkeep),
-        resources=build_resources(settings) | (resource_overrides or {}),
+        resources=resources,
     )
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "print_recipe",
     "print_status",
     "print_video",
+    "tell_of_index",
 ]
 
 _POLL_S = 0.5
@@ -52,6 +53,13 @@ def print_json(value: Any) -> None:
         return thing.isoformat() if isinstance(thing, datetime) else str(thing)
 
     typer.echo(json.dumps(value, default=worded, ensure_ascii=False, indent=2))
+
+
+def tell_of_index(console: Console, why: str) -> None:
+    """That the index of the search did not follow a change that stands, and why; an empty reason says nothing."""
+    if why:
+        told = f"{plain(why)} It is tried again by itself; `bri index sync` does it now."
+        console.print(f"[yellow]the search:[/] {told}", soft_wrap=True)
 
 
 def print_status(console: Console, uploads: list[dict[str, Any]]) -> None:

@@ -47,7 +47,8 @@ _JSON = ("parameters", "inputs", "detail")
 _MEANINGS = {
     "tables": "the rows of every version, archived ones included; the column `version` counts the video's versions",
     "records": "what else the store holds: the video, its versions, which was shown when, how each table was made, the"
-    " proofs that allowed each version, its uploads and purges, and who did what (audit_log)",
+    " proofs that allowed each version, its uploads and purges, what was said about it to the agent (memory), and who"
+    " did what (audit_log)",
     "frames": "the frame images; the column `image_path` of tables/frames.parquet names them",
     "staged": "what runs staged for the video, whether it was committed or not",
     "upload": "the uploaded file itself",

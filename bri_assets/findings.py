@@ -117,6 +117,12 @@ _RULES = (
         "They agree again.",
     ),
     Rule("clock_skew", "WARN", "Something is recorded as of a time that has not come yet.", "The clock has passed it."),
+    Rule(
+        "index_behind",
+        "WARN",
+        "The index of the search is not what is shown: it lacks videos, keeps some that are gone, or cannot be used.",
+        "It follows what is shown again.",
+    ),
     Rule("check_overdue", "ERROR", "What is committed was not verified for too long.", "It is verified."),
     # Told by `bri watch` alone, for the outbox cannot.
     Rule("store_unusable", "ERROR", "The store cannot be opened or read.", "It can."),

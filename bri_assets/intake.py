@@ -20,7 +20,17 @@ from bri_assets.media.probe import probe
 from bri_assets.staging import Source, StagingArea
 from bri_assets.store import Claim, ClaimResult, NewUpload, Store
 
-__all__ = ["Admission", "Examined", "Intake", "examine", "is_settled", "scan", "unseen", "video_id_of"]
+__all__ = [
+    "Admission",
+    "Examined",
+    "Intake",
+    "examine",
+    "is_passed_over",
+    "is_settled",
+    "scan",
+    "unseen",
+    "video_id_of",
+]
 
 #: Names that programs give to files which they are still writing.
 _UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".tmp")
@@ -64,9 +74,14 @@ def scan(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(root, name)
-            if not name.startswith(".") and not name.lower().endswith(_UNFINISHED) and path.is_file():
+            if not is_passed_over(name) and path.is_file():
                 yield path
     yield from closed
+
+
+def is_passed_over(name: str) -> bool:
+    """Whether no file of that name is an upload: it is hidden, or still being written by whoever names files so."""
+    return name.startswith(".") or name.lower().endswith(_UNFINISHED)
 
 
 def is_settled(path: Path, settle_s: float) -> bool:

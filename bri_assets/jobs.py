@@ -11,6 +11,7 @@ from bri_assets.settings import OFF, Settings
 
 __all__ = [
     "BACK_UP",
+    "INDEX",
     "INGEST",
     "KEEP_UP",
     "MEASURE",
@@ -29,6 +30,8 @@ KEEP_UP = "keep_up"
 RECOVERY_DRILL = "recovery_drill"
 VERIFY = "verify"
 MEASURE = "measure"
+#: Made beside the asset that it keeps (``assets.search_index``).
+INDEX = "sync_index"
 
 
 def build_ingest(drift: Iterable[dg.AssetChecksDefinition] = ()) -> Any:
@@ -37,12 +40,12 @@ def build_ingest(drift: Iterable[dg.AssetChecksDefinition] = ()) -> Any:
     Args:
         drift: checks that ask later whether what was made is still what was made; an ingest does not ask.
     """
-    made = dg.AssetSelection.groups("staged", "committed")
+    made = dg.AssetSelection.groups("staged", "committed", "derived")
     later = [key for check in drift for key in check.check_keys]
     return dg.define_asset_job(
         INGEST,
         selection=made - dg.AssetSelection.checks(*later) if later else made,
-        description="One upload, all the way to a proven commit.",
+        description="One upload, all the way to a proven commit, and into the index of the search.",
     )
 
 

@@ -24,6 +24,7 @@ __all__ = [
     "ATTEMPT_TAG",
     "CLAIM_S",
     "GONE",
+    "UNFINISHED",
     "RunOutcome",
     "backstop",
     "ended",
@@ -44,6 +45,16 @@ _MAX_RUNTIME_TAG = "dagster/max_runtime"
 CLAIM_S = 120.0
 #: Why a run is marked as failed.
 GONE = "The process that executed this run is gone."
+
+#: States of a run that has not ended.
+UNFINISHED = (
+    DagsterRunStatus.NOT_STARTED,
+    DagsterRunStatus.QUEUED,
+    DagsterRunStatus.STARTING,
+    DagsterRunStatus.STARTED,
+    DagsterRunStatus.SUSPENDED,
+    DagsterRunStatus.CANCELING,
+)
 
 #: Attempts that one question to Dagster's storage is about.
 _ATTEMPTS = 500

@@ -19,7 +19,7 @@ from dagster._check import CheckError
 from rich.console import Console
 from yaml import YAMLError
 
-from bri_assets.display import following, plain
+from bri_assets.display import following, plain, tell_of_index
 from bri_assets.ends import code_of
 from bri_assets.errors import InstanceUnusable, UploadChanged
 from bri_assets.files import sha256_file, storing
@@ -28,6 +28,7 @@ from bri_assets.intake import Admission, Examined, Intake, examine, is_settled
 from bri_assets.models.weights import locate_captioner, locate_detector, locate_transcriber
 from bri_assets.partitions import videos
 from bri_assets.runs import ATTEMPT_TAG, CLAIM_S, settle
+from bri_assets.search.following import follow
 from bri_assets.settings import Settings
 from bri_assets.store import Claim, ClaimResult, Store
 
@@ -69,6 +70,8 @@ class Session:
     def require_weights(self) -> None:
         """Fail before anything is begun where a model that the ingest needs is not on this machine.
 
+        The embedder is none of them: a commit stands without the search's index, which says what it lacks.
+
         Raises:
             WeightsMissing, WeightsDamaged: says which, and what to do.
         """
@@ -100,6 +103,8 @@ class Session:
         if admission.claim.result is ClaimResult.COMMITTED:
             self.store.verify(admission.claim.video_id)
             self.console.print(f"  committed already as {admission.claim.video_id}")
+            # The process that committed it may have died before the index had it.
+            tell_of_index(self.console, follow(self.settings, [admission.claim.video_id]))
             return True
         if admission.claim.result is ClaimResult.DELETED:
             told = f"{admission.claim.video_id} {admission.claim.reason}"
@@ -148,6 +153,7 @@ class Session:
 
     def _run(self, claim: Claim) -> bool:
         # The definitions import half of the package; `bri status` shall not wait for that.
+        from bri_assets.checks.indexed import said_last
         from bri_assets.launch import execute
 
         self.instance.add_dynamic_partitions(str(videos.name), [claim.video_id])
@@ -160,14 +166,19 @@ class Session:
             reason = str(error) if went_wrong else "Somebody stopped the ingest. Ingest the file again."
             self.store.mark_failed(claim.video_id, run_id=None, channel="cli", code=code, reason=reason)
             raise
-        if outcome.success:
+        if outcome.success or self._is_committed(claim.video_id):
             self.console.print(f"  [green]committed[/] as {claim.video_id}")
+            tell_of_index(self.console, outcome.reason or said_last(self.instance, claim.video_id))
             return True
         self.store.mark_failed(
             claim.video_id, run_id=outcome.run_id, channel="cli", code=outcome.code, reason=outcome.reason
         )
         self.console.print(f"  [red]failed:[/] {plain(outcome.reason)}", soft_wrap=True)
         return False
+
+    def _is_committed(self, video_id: str) -> bool:
+        """Whether a run that failed had committed the video before: what is derived from it comes after."""
+        return any(row["video_id"] == video_id and row["state"] == "committed" for row in self.store.status())
 
     def _wait_for(self, claim: Claim) -> None:
         """Wait until nobody else works on the video any more; take over what was abandoned."""

@@ -12,6 +12,7 @@ from bri_assets.assets.code_versions import code_version, decided_by
 from bri_assets.assets.committed_video import build_committed_video
 from bri_assets.assets.detections import detections
 from bri_assets.assets.frames import frames
+from bri_assets.assets.search_index import build_search_index
 from bri_assets.assets.source_video import source_video
 from bri_assets.assets.transcripts import transcripts
 from bri_assets.settings import Settings
@@ -20,7 +21,7 @@ __all__ = ["build_assets"]
 
 
 def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
-    """All assets of one upload's way, with the code versions that they have under these settings.
+    """All assets of one upload's way and what is derived at its end, with the code versions that they have now.
 
     Args:
         settings: of the process; ``captioner`` decides what ``captions`` waits for.
@@ -33,5 +34,6 @@ def build_assets(settings: Settings) -> list[dg.AssetsDefinition]:
         told = {"code_version_over": dg.MetadataValue.json(decided_by(table, settings))}
         return spec.replace_attributes(code_version=code_version(table, settings)).merge_attributes(metadata=told)
 
-    assets = [source_video, frames, captions, detections, transcripts, committed_video]
+    search_index = build_search_index(committed_video)
+    assets = [source_video, frames, captions, detections, transcripts, committed_video, search_index]
     return [asset.map_asset_specs(versioned) for asset in assets]

@@ -58,7 +58,7 @@ def _caption(
     else:
         with_it = {"batch_size": blip.batch_size, **versions("opencv-python", "tokenizers", "torchvision")}
     with guarded(settings, model_name("objects" if captioner.needs_detections else blip.model)):
-        made = captioner.caption(images, seen, counted(context, "frames captioned"))
+        made = captioner.caption(images, seen, counted(context, settings, "frames captioned"))
     provenance = by_model(captioner.identity(), inputs, parameters=with_it)
     times = frame_times(staging, manifest)
     shown = {"captioner": why, **of_captions(made, times, settings.preview_rows)}

@@ -19,7 +19,8 @@ from bri_assets.content import canonical
 from bri_assets.errors import WeightsDamaged, WeightsMissing
 from bri_assets.files import sha256_bytes, sha256_file
 from bri_assets.models import object_captions
-from bri_assets.models.weights import CAPTIONER_FILES, Kind, named_path, read_record
+from bri_assets.models.weights import FOLDER_FILES, Kind, named_path, read_record
+from bri_assets.search.layout import LAYOUT
 from bri_assets.settings import Settings
 
 __all__ = ["NUMBERS", "code_version", "decided_by"]
@@ -32,6 +33,7 @@ NUMBERS = {
     "detections": 1,
     "transcripts": 1,
     "committed_video": 1,
+    "search_index": 1,
 }
 
 #: What is installed of the libraries that have a part in each asset's rows, by their distributions' names.
@@ -41,6 +43,7 @@ _LIBRARIES = {
     "detections": ("opencv-python", "torch", "torchvision", "ultralytics"),
     "transcripts": ("av", "openai-whisper", "torch"),
     "committed_video": (),
+    "search_index": ("lancedb", "tokenizers", "torch", "transformers"),
 }
 _BLIP_LIBRARIES = ("opencv-python", "tokenizers", "torch", "torchvision", "transformers")
 _OBJECTS_LIBRARIES = ("inflect",)
@@ -86,6 +89,9 @@ def _settings(table: str, settings: Settings) -> dict[str, Any]:
                 "language": settings.transcriber_language,
                 "chunk_s": settings.transcriber_chunk_s,
             }
+        case "search_index":
+            model, folder = settings.embedder_model, settings.weights_dir
+            return {"model": model, "weights": _weights("embedder", model, folder), "layout": LAYOUT}
         case _:
             return {}
 
@@ -123,7 +129,7 @@ def _weights(kind: Kind, model: str, weights_dir: Path) -> Any:
     """
     local = Path(model).expanduser()
     if os.sep in model and local.exists():
-        files = sorted({path for pattern in CAPTIONER_FILES for path in local.glob(pattern)}) or [local]
+        files = sorted({path for pattern in FOLDER_FILES for path in local.glob(pattern)}) or [local]
         return [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     try:
         path = named_path(kind, model, weights_dir)

@@ -28,7 +28,7 @@ def detections(
     def make(video_id: str) -> Made:
         images, manifest = frame_images(staging, settings.home, video_id)
         with guarded(settings, model_name(detector.model)):
-            found = detector.detect(images, counted(context, "frames searched"))
+            found = detector.detect(images, counted(context, settings, "frames searched"))
         # Batches decide the last bits, and whether pictures of several sizes are padded alike.
         with_it = {"batch_size": detector.batch_size, **versions("opencv-python", "torchvision")}
         provenance = by_model(detector.identity(), {"frames": manifest.content_sha256}, parameters=with_it)

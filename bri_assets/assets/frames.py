@@ -9,6 +9,7 @@ import dagster as dg
 
 from bri_assets.assets.inputs import SourceFacts, source_facts, unchanged
 from bri_assets.assets.previews import of_frames
+from bri_assets.assets.progress import counted
 from bri_assets.assets.source_video import source_video
 from bri_assets.assets.stage import Made, StageResult, definition, stage, table, versions
 from bri_assets.files import sync_folder
@@ -19,9 +20,6 @@ from bri_assets.settings import Settings
 from bri_assets.staging import Provenance, StagingArea
 
 __all__ = ["frames"]
-
-#: Sampled frames between two lines of progress.
-_PROGRESS = 50
 
 
 @dg.asset(**definition(FRAMES, kinds={"opencv"}), deps=[source_video])
@@ -46,6 +44,7 @@ def _sample(
     interval_s = settings.frame_interval_s
     slots = expected_slots(source.row["last_frame_s"], interval_s)
     rows: list[dict[str, Any]] = []
+    told = counted(context, settings, "frames sampled")
     for frame in sample_frames(path, interval_s):
         image = write_image(frame.image, folder, frame.frame_index, settings.jpeg_quality)
         rows.append(
@@ -59,8 +58,7 @@ def _sample(
                 "phash": image.phash,
             }
         )
-        if len(rows) % _PROGRESS == 0:
-            context.log.info(f"{len(rows)} of {slots} frames")
+        told(len(rows), slots)
     sync_folder(folder)
     empty = sorted(set(range(slots)) - {row["frame_index"] for row in rows})
     provenance = Provenance(

@@ -12,9 +12,11 @@ from bri_assets.errors import BriError
 
 __all__ = ["backoff_s", "reported"]
 
+_Context = dg.AssetExecutionContext | dg.AssetCheckExecutionContext | dg.OpExecutionContext
+
 
 @contextmanager
-def reported(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, retries: int) -> Iterator[None]:
+def reported(context: _Context, retries: int) -> Iterator[None]:
     """Turn an error of ours into the end of the step that it deserves; what is no error of ours goes on as it is.
 
     Raises:

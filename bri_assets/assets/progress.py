@@ -1,4 +1,4 @@
-"""Signs of life of a run: how far its long stages are, as log lines for the UI and ``bri ingest``, and its process.
+"""Signs of life of a run: how far its long stages are, for the UI, ``bri ingest`` and the server, and its process.
 
 What does not belong here: what is concluded from them (``runs``).
 """
@@ -12,20 +12,33 @@ import dagster as dg
 import psutil
 
 from bri_assets.processes import PROCESS_TAG, name_of
+from bri_assets.progress import note_count
 from bri_assets.settings import Settings
 
 __all__ = ["counted", "name_the_process"]
 
 #: Every line is an event in Dagster's storage, so there are few: seconds between two of them.
 _EVERY_S = 5.0
+#: A note is a small file, written anew.
+_NOTED_EVERY_S = 1.0
 
 
-def counted(context: dg.AssetExecutionContext, what: str) -> Callable[[int, int], None]:
-    """A function that a model calls with how many are done, and of how many; it logs now and then, and at the end."""
-    last = time.monotonic()
+def counted(context: dg.AssetExecutionContext, settings: Settings, what: str) -> Callable[[int, int], None]:
+    """A function that a model calls with how many are done, and of how many; it tells that now and then.
+
+    Args:
+        context: of the asset.
+        settings: of the process.
+        what: is counted, as a participle: `frames captioned`.
+    """
+    last, noted = time.monotonic(), 0.0
+    stage = context.asset_key.path[-1]
 
     def report(done: int, total: int) -> None:
-        nonlocal last
+        nonlocal last, noted
+        if done == total or time.monotonic() - noted >= _NOTED_EVERY_S:
+            noted = time.monotonic()
+            note_count(settings.home, context.partition_key, stage, done, total)
         if done == total or time.monotonic() - last >= _EVERY_S:
             last = time.monotonic()
             context.log.info(f"{done} of {total} {what}")

@@ -24,13 +24,15 @@ __all__ = ["selection", "valid"]
 #: The staged tables, each after those that it is made from.
 _ORDER = ("source_video", "frames", "detections", "captions", "transcripts")
 _COMMITTED = dg.AssetKey("committed_video")
+#: What follows a commit in the same run.
+_DERIVED = dg.AssetKey("search_index")
 _PROOFS = dg.AssetCheckKey(_COMMITTED, "proofs")
 
 
 def selection(
     instance: dg.DagsterInstance, settings: Settings, video_id: str, *, attempt: int
 ) -> list[dg.AssetKey] | None:
-    """The assets that an attempt has to make; the commit is always one of them.
+    """The assets that an attempt has to make; the commit and what follows it are always among them.
 
     A staged table that Dagster does not know to be materialized is made again, however valid: its run died before it
     could say so. Where all of them are valid and the proofs refused them, all are made again: committing the same once
@@ -55,7 +57,7 @@ def selection(
             kept.add(table)
     if not kept or (len(kept) == len(_ORDER) and _was_refused(instance, video_id)):
         return None
-    return [*(dg.AssetKey(table) for table in _ORDER if table not in kept), _COMMITTED]
+    return [*(dg.AssetKey(table) for table in _ORDER if table not in kept), _COMMITTED, _DERIVED]
 
 
 def valid(staging: StagingArea, settings: Settings, video_id: str) -> set[str]:

@@ -24,6 +24,7 @@ from bri_assets.errors import RowsInvalid
 from bri_assets.interrupts import limited
 from bri_assets.models.identity import ModelIdentity
 from bri_assets.partitions import videos
+from bri_assets.progress import noting
 from bri_assets.schemas import TableSpec, validate
 from bri_assets.settings import Settings
 from bri_assets.staging import Manifest, Provenance, StagingArea
@@ -91,7 +92,11 @@ def stage(
     """
     name_the_process(context, settings)
     video_id, started = context.partition_key, time.perf_counter()
-    with reported(context, settings.retries), telling(context, settings, spec.name) as told:
+    with (
+        reported(context, settings.retries),
+        noting(settings.home, video_id, spec.name, context.run.run_id),
+        telling(context, settings, spec.name) as told,
+    ):
         made = _made_in_time(settings, spec, video_id, make)
         try:
             rows = validate(spec, made.rows)

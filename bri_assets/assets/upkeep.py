@@ -14,10 +14,11 @@ from bri_assets.assets.outcome import reported
 from bri_assets.checks.partitioned import table_of
 from bri_assets.checks.recovery import RECOVERS, drill_failed, drilled
 from bri_assets.errors import BackupDamaged, JournalDamaged, RestoreFailed, UpkeepUnfinished
+from bri_assets.search.following import erase_due
 from bri_assets.settings import Settings
 from bri_assets.store.archives.archive import Archive
 from bri_assets.store.archives.orphans import Orphans
-from bri_assets.store.erasure.purge import Purge
+from bri_assets.store.memory import Memory
 from bri_assets.store.recovery.backup_folder import Backup, kept
 from bri_assets.store.recovery.backups import Backups
 from bri_assets.store.recovery.drill import Drill
@@ -87,18 +88,20 @@ def archive(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settin
 @dg.asset(
     **_SHARED,
     metadata=columns_of("purges"),
-    description="Videos that were deleted long enough ago, removed for good.",
+    description="Videos that were deleted long enough ago, removed for good; and what was said long enough ago.",
 )
 def purge(context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]) -> _Ended:
     """Purge what is due."""
     with reported(context, settings.retries):
-        done = Purge.of(settings).purge_due(after_days=settings.purge_after_days, channel=_channel(context))
+        done = erase_due(settings, after_days=settings.purge_after_days, channel=_channel(context))
+        expired = Memory.of(settings).expire(settings.memory_keep_days, channel=_channel(context))
         # What was purged is named by the table of purges and by the audit log: here it would be named once more.
         shown = {
             "purged": len(done.purged),
             "rows": sum(sum(video.rows.values()) for video in done.purged),
             "files": sum(video.files.count for video in done.purged),
             "bytes": sum(video.files.size_bytes for video in done.purged),
+            "expired_messages": expired,
             "backups_that_may_hold_them": len({one.backup_id for video in done.purged for one in video.left.backups}),
         }
         yield from _ended(context, shown, done.failed)

@@ -1,8 +1,8 @@
-"""The asset ``verification``: every drift check for every video that is shown, in one process.
+"""The asset ``verification``: every drift check for every video that is shown, and the index's, in one process.
 
 A verdict is an event in Dagster's storage, and events are what costs: one is written where it differs from the last of
-its video, and for all of them once a day. What does not belong here: the checks (``checks.verified``), and what a
-failed one means to a person (``health.checks``).
+its video, and for all of them once a day. What does not belong here: the checks (``checks.verified``,
+``checks.indexed``), and what a failed one means to a person (``health.checks``, ``health.index``).
 """
 
 import time
@@ -16,11 +16,13 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from bri_assets.assets.outcome import reported
 from bri_assets.assets.upkeep import POOL
+from bri_assets.checks import records
 from bri_assets.checks.drift import DRIFT_KEYS, evaluation
+from bri_assets.checks.indexed import AGREES, AGREES_KEY, Agreement, agrees_evaluation, compared
 from bri_assets.checks.partitioned import report_evaluation, table_of
-from bri_assets.checks.records import compared, records_check
 from bri_assets.checks.verified import CHECKS, Verdict, could_not, verify
 from bri_assets.errors import BriError, QueryTooSlow, StoreDamaged, UpkeepUnfinished
+from bri_assets.search.index import Index
 from bri_assets.settings import Settings
 from bri_assets.store.consistency import Consistency
 from bri_assets.store.verify import Verification
@@ -33,6 +35,8 @@ VERIFICATION = dg.AssetKey("verification")
 _EVERY_S = 86_400.0
 #: Metadata that remembers when that was done last.
 _ALL_AT = "all_reported_at"
+#: Of every check whose verdicts are written, by its name.
+_KEYS = {key.name: key for key in (*DRIFT_KEYS, AGREES_KEY)}
 _PASSED, _FAILED = AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED
 
 
@@ -60,9 +64,9 @@ class _Found:
     owners=["team:bri"],
     # The pool of everything that keeps the store: none of it runs beside another.
     pool=POOL,
-    check_specs=[records_check()],
-    description="Every video that is shown, held against what was committed: rows, lineage, images, upload; and the"
-    " records of the store against each other.",
+    check_specs=[records.records_check()],
+    description="Every video that is shown, held against what was committed: rows, lineage, images, upload, index; and"
+    " the records of the store against each other.",
 )
 def verification(
     context: dg.AssetExecutionContext, settings: dg.ResourceParam[Settings]
@@ -70,8 +74,12 @@ def verification(
     """Verify all that is committed; what fails is a verdict, and no failure of this."""
     started = time.perf_counter()
     with reported(context, settings.retries):
-        yield compared(Consistency.of(settings).differences())
+        yield records.compared(Consistency.of(settings).differences())
         found = _verified(Verification.of(settings))
+        # Of rows that somebody changed in the store, the index is right to say something else.
+        whole = [video_id for video_id, verdicts in found.verdicts.items() if verdicts["unchanged"].passed]
+        for video_id, verdict in compared(Index.of(settings), whole, every=True).items():
+            found.verdicts[video_id][AGREES] = verdict
         told, all_at = _report(context, found)
         metadata = _described(found) | {"seconds": time.perf_counter() - started, "verdicts_written": told}
         metadata[_ALL_AT] = dg.MetadataValue.timestamp(all_at)
@@ -114,22 +122,32 @@ def _report(context: dg.AssetExecutionContext, found: _Found) -> tuple[int, floa
     everything = not now - _EVERY_S < last_at <= now
     known = {
         (info.check_key.name, info.partition_key): info.latest_execution_status
-        for info in instance.event_log_storage.get_asset_check_partition_info(DRIFT_KEYS)
+        for info in instance.event_log_storage.get_asset_check_partition_info(list(_KEYS.values()))
     }
     told = 0
     for video_id, verdicts in found.verdicts.items():
         for name, verdict in verdicts.items():
             same = known.get((name, video_id)) == (_PASSED if verdict.passed else _FAILED)
             if everything or not same or (not verdict.passed and _said(instance, name, video_id) != verdict.told):
-                report_evaluation(instance, context.run, "verification", evaluation(name, video_id, verdict))
+                report_evaluation(instance, context.run, "verification", _evaluation(name, video_id, verdict))
                 told += 1
     return told, now if everything else last_at
+
+
+def _evaluation(name: str, video_id: str, verdict: Verdict) -> dg.AssetCheckEvaluation:
+    if isinstance(verdict, Agreement):
+        return agrees_evaluation(video_id, verdict)
+    return evaluation(name, video_id, verdict)
+
+
+def _severity(name: str) -> str:
+    return CHECKS[name].severity if name in CHECKS else "WARN"
 
 
 def _said(instance: dg.DagsterInstance, name: str, video_id: str) -> str | None:
     """What the last failure of a check said."""
     found = instance.event_log_storage.get_asset_check_execution_history(
-        dg.AssetCheckKey(dg.AssetKey(CHECKS[name].asset), name),
+        _KEYS[name],
         limit=1,
         status={_FAILED},
         partition_filter=PartitionKeyFilter(key=video_id),
@@ -147,7 +165,7 @@ def _described(found: _Found) -> dict[str, Any]:
     """Numbers that plot over time, and what failed as a table."""
     failed = found.failed()
     shown = [
-        {"video": video_id, "check": name, "severity": CHECKS[name].severity, "what": verdict.told}
+        {"video": video_id, "check": name, "severity": _severity(name), "what": verdict.told}
         for video_id, name, verdict in failed
     ]
     looked_at = {

@@ -26,6 +26,7 @@ def drilled(found: DrillResult) -> dg.AssetCheckResult:
         "videos": found.videos,
         "versions": found.versions,
         "rows": found.rows,
+        "turns_that_would_not_come_back": found.unsaid,
         "differences": table_of([{"difference": difference} for difference in found.differences]),
     }
     begun = f"backup {found.backup_id}" if found.backup_id else "the journal alone, for there is no backup,"

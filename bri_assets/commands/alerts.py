@@ -6,9 +6,8 @@ What does not belong here: what is wrong (``health``) and how it is told (``aler
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,7 +15,7 @@ from rich.table import Table
 
 from bri_assets.alerts import Channel, Message, Messenger, deliver
 from bri_assets.alerts.messages import lasted
-from bri_assets.commands.options import Json
+from bri_assets.commands.options import Json, span
 from bri_assets.display import plain, print_json
 from bri_assets.errors import BriError, DeliveryFailed
 from bri_assets.findings import RULES
@@ -35,9 +34,6 @@ _BUDGET_S = 300.0
 
 #: A URL that was tried, none where it is wrong, and why its message did not arrive.
 _Tried = tuple[Channel | None, BriError | None]
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_SPAN = re.compile(r"([0-9]{1,4})([mhd])")
 
 
 @alerts.callback(invoke_without_command=True)
@@ -78,7 +74,7 @@ def silence(
         raise typer.BadParameter(f"the rules are {', '.join(RULES)}, and patterns with `*`", param_hint="RULE")
     if not reason.strip():
         raise typer.BadParameter("say why", param_hint="--reason")
-    until = datetime.now(UTC) + _span(lasting)
+    until = datetime.now(UTC) + span(lasting, "--for")
     session = open_session()
     made = Outbox.of(session.settings).silence(rule, subject, until=until, reason=reason.strip(), channel="cli")
     if as_json:
@@ -200,10 +196,3 @@ def _state(delivery: Delivery) -> str:
     if delivery.last_error is None:
         return f"{said} is due"
     return f"{said} failed {delivery.attempts} time(s): {plain(delivery.last_error)}"
-
-
-def _span(text: str) -> timedelta:
-    found = _SPAN.fullmatch(text.strip())
-    if found is None or int(found.group(1)) == 0:
-        raise typer.BadParameter("as `30m`, `2h` or `7d`", param_hint="--for")
-    return timedelta(**{_UNITS[found.group(2)]: int(found.group(1))})

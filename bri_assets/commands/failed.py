@@ -1,6 +1,7 @@
 """``bri failed`` and ``bri retry``: uploads that failed or are quarantined, what becomes of them, and another try.
 
-What does not belong here: which of them a machine tries again (``health.retries``), the way of a file (``session``).
+What does not belong here: which of them a machine tries again (``health.retries``), handing one over to the daemon
+(``health.again``), the way of a file (``session``).
 """
 
 from __future__ import annotations
@@ -15,17 +16,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bri_assets.breaker import close, open_breakers
 from bri_assets.commands.options import Json
 from bri_assets.display import plain, print_json
 from bri_assets.errors import BriError, VideoNotFound
-from bri_assets.health.disagreements import files_of
-from bri_assets.health.disk import has_space
-from bri_assets.health.retries import RULES, Outlook, World, outlook
+from bri_assets.health.again import Prospect, ask_again, hand_over, prospects
+from bri_assets.health.files import files_of
 from bri_assets.interrupts import noticed
 from bri_assets.session import Session, open_session
 from bri_assets.settings import Settings
-from bri_assets.store.reconciliation import DeadLetter, Reconciliation, Retry
+from bri_assets.store.reconciliation import DeadLetter, Reconciliation
 
 __all__ = ["app", "described"]
 
@@ -63,19 +62,13 @@ def retry(
     if not chosen:
         session.console.print("Nothing has failed." if code is None else f"Nothing has failed with the code {code}.")
         return
-    _ask_again(session)
+    for name in ask_again(session.settings):
+        session.console.print(f"{plain(name)} is asked again.", soft_wrap=True)
     left = _hand_over(session, chosen) if later else _ingest(session, chosen)
     if left:
         told = plain(", ".join(letter.filename for letter in left))
         session.console.print(f"[red]{len(left)} of {len(chosen)} not done:[/] {told}", soft_wrap=True)
         raise typer.Exit(1)
-
-
-def _ask_again(session: Session) -> None:
-    """Who retries says that it is mended: a model or hub that is not asked for now is asked at once."""
-    for one in open_breakers(session.settings.home):
-        close(session.settings.home, one.name)
-        session.console.print(f"{plain(one.name)} is asked again.", soft_wrap=True)
 
 
 def described(letters: list[DeadLetter], settings: Settings) -> list[dict[str, Any]]:
@@ -85,15 +78,12 @@ def described(letters: list[DeadLetter], settings: Settings) -> list[dict[str, A
         letters: as ``Reconciliation.dead_letters`` gives them.
         settings: of the process.
     """
-    breakers = tuple(open_breakers(settings.home))
-    space = has_space(settings, settings.home)
-    world, files = World(settings, datetime.now(UTC), breakers, space), files_of(letters)
-    return [_described(letter, outlook(letter, files[letter.upload_id], world)) for letter in letters]
+    return [_described(one) for one in prospects(letters, settings)]
 
 
-def _described(letter: DeadLetter, look: Outlook) -> dict[str, Any]:
+def _described(prospect: Prospect) -> dict[str, Any]:
+    letter, look = prospect.letter, prospect.outlook
     kept = ("upload_id", "video_id", "filename", "path", "state", "code", "reason", "attempts", "run_id")
-    rule = RULES.get(letter.code or "")
     return {
         **{name: value for name, value in asdict(letter).items() if name in kept},
         "since": letter.updated_at,
@@ -101,7 +91,7 @@ def _described(letter: DeadLetter, look: Outlook) -> dict[str, Any]:
         "retried_by_machine": look.by_machine,
         "retried_at": look.due_at,
         "retry": look.why,
-        "remedy": rule.remedy if rule is not None and letter.state == "failed" else "",
+        "remedy": prospect.remedy,
         "command": _command(letter),
     }
 
@@ -191,15 +181,11 @@ def _ingest(session: Session, chosen: list[DeadLetter]) -> list[DeadLetter]:
 
 def _hand_over(session: Session, chosen: list[DeadLetter]) -> list[DeadLetter]:
     """Reserve another attempt of each for the daemon; returns those that only `bri retry` here can try."""
-    store, files = Reconciliation.of(session.settings), files_of(chosen)
-    fit = [letter for letter in chosen if letter.video_id is not None and files[letter.upload_id] == "there"]
-    for letter in fit:
-        store.staging.accept(letter.source)
-    reserved = set(store.retry([Retry(letter.upload_id, letter.attempts) for letter in fit], channel="retry"))
+    refused = hand_over(Reconciliation.of(session.settings), chosen, channel="retry")
     for letter in chosen:
-        if letter.upload_id in reserved:
-            session.console.print(f"{plain(letter.filename)} is left to the daemon; see `bri status`.")
+        if letter.upload_id in refused:
+            told = f"{plain(letter.filename)} {refused[letter.upload_id]}"
+            session.console.print(f"[red]not handed over:[/] {told}.", soft_wrap=True)
         else:
-            why = "was refused, or its file changed" if letter not in fit else "is being tried, or its video stands so"
-            session.console.print(f"[red]not handed over:[/] {plain(letter.filename)} {why}.", soft_wrap=True)
-    return [letter for letter in chosen if letter.upload_id not in reserved]
+            session.console.print(f"{plain(letter.filename)} is left to the daemon; see `bri status`.")
+    return [letter for letter in chosen if letter.upload_id in refused]

@@ -15,7 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bri_assets.commands.options import Json, Video
-from bri_assets.display import plain, print_json
+from bri_assets.display import plain, print_json, tell_of_index
+from bri_assets.search.following import follow
 from bri_assets.session import open_session
 from bri_assets.store.diff import TableDiff, VersionDiff
 from bri_assets.store.history import History, VideoHistory
@@ -68,10 +69,12 @@ def rollback(
     session = open_session()
     done = History.of(session.settings).rollback(video, version, channel="cli")
     if as_json:
-        print_json(asdict(done) | {"changed": done.changed})
+        index = follow(session.settings, [done.video_id]) if done.changed else ""
+        print_json(asdict(done) | {"changed": done.changed, "index": index})
     elif done.changed:
         session.console.print(f"{done.video_id} shows version {done.after} now, before it was {done.before}.")
         session.console.print(f"To take that back: bri rollback {done.video_id} {done.before}")
+        tell_of_index(session.console, follow(session.settings, [done.video_id]))
     else:
         session.console.print(f"{done.video_id} shows version {done.after} already; nothing was changed.")
 

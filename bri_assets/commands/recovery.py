@@ -130,6 +130,9 @@ def _print_restored(session: Session, done: Restored) -> None:
     session.console.print(f"{done.events} events happened again since, {done.versions} commits among them")
     for lost in done.lost:
         session.console.print(f"[red]lost:[/] {plain(lost)}", soft_wrap=True)
+    if done.unsaid:
+        gone = f"{done.unsaid} turn(s) of the agent's conversations since that backup, for the journal holds no words"
+        session.console.print(f"[yellow]not brought back:[/] {gone}", soft_wrap=True)
     if done.safety is not None:
         session.console.print(f"what was there before is in {plain(str(done.safety))}", soft_wrap=True)
 
@@ -142,5 +145,8 @@ def _print_drill(session: Session, found: DrillResult) -> None:
         f" and {found.events} events, proven, in {found.seconds:.1f} s",
         soft_wrap=True,
     )
+    if found.unsaid:
+        gone = f"{found.unsaid} turn(s) of the agent's conversations since that backup would not come back"
+        session.console.print(gone, soft_wrap=True)
     for difference in found.differences:
         session.console.print(f"[red]differs:[/] {plain(difference)}", soft_wrap=True)

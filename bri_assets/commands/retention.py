@@ -14,14 +14,15 @@ import typer
 from rich.console import Console
 
 from bri_assets.commands.options import Json, Video
-from bri_assets.display import plain, print_json
+from bri_assets.display import plain, print_json, tell_of_index
 from bri_assets.export import Exported
 from bri_assets.export import export as write_export
+from bri_assets.search.following import erase, erase_due, follow
 from bri_assets.session import Session, open_session
 from bri_assets.settings import Settings
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.erasure.holdings import Holdings
-from bri_assets.store.erasure.purge import Purge, Purged
+from bri_assets.store.erasure.purge import Purged
 
 __all__ = ["app"]
 
@@ -34,7 +35,7 @@ def delete(video: Video, as_json: Json = False) -> None:
     session = open_session()
     done = Deletion.of(session.settings).delete(video, channel="cli")
     if as_json:
-        print_json(asdict(done))
+        print_json(asdict(done) | {"index": follow(session.settings, [done.video_id])})
         return
     days = session.settings.purge_after_days
     session.console.print(
@@ -42,6 +43,7 @@ def delete(video: Video, as_json: Json = False) -> None:
         f" `bri undelete {done.video_id}` brings it back until the scheduled purge, {days:g} days after that.",
         soft_wrap=True,
     )
+    tell_of_index(session.console, follow(session.settings, [done.video_id]))
 
 
 @app.command()
@@ -50,10 +52,11 @@ def undelete(video: Video, as_json: Json = False) -> None:
     session = open_session()
     done = Deletion.of(session.settings).undelete(video, channel="cli")
     if as_json:
-        print_json(asdict(done))
+        print_json(asdict(done) | {"index": follow(session.settings, [done.video_id])})
     else:
         what = "is back, as it was" if done.changed else "was not deleted; nothing changed"
         session.console.print(f"{done.video_id} {what}.")
+        tell_of_index(session.console, follow(session.settings, [done.video_id]))
 
 
 @app.command()
@@ -67,17 +70,16 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove a video for good: rows, staged files, images, archive. Says what it removed and what it leaves."""
+    """Remove a video for good: rows, staged files, images, archive, index. Says what it removed and what it leaves."""
     if (video is None) is not due:
         raise typer.BadParameter("name a video, or say --due")
     session = open_session()
-    store = Purge.of(session.settings)
     if video is None:
-        _purge_due(session, store, as_json)
+        _purge_due(session, as_json)
         return
     if not yes:
         _ask(Deletion.of(session.settings).find(video))
-    done = store.purge(video, reason=reason, channel="cli")
+    done = erase(session.settings, video, reason=reason, channel="cli")
     if as_json:
         print_json(asdict(done))
     else:
@@ -113,8 +115,8 @@ def _ask(video_id: str) -> None:
         raise typer.Exit(1)
 
 
-def _purge_due(session: Session, store: Purge, as_json: bool) -> None:
-    done = store.purge_due(after_days=session.settings.purge_after_days, channel="cli")
+def _purge_due(session: Session, as_json: bool) -> None:
+    done = erase_due(session.settings, after_days=session.settings.purge_after_days, channel="cli")
     if as_json:
         print_json(asdict(done))
     else:

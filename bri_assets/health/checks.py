@@ -1,7 +1,7 @@
 """Asset checks whose last verdict is that something is wrong, and verification that is overdue.
 
-What does not belong here: what the checks ask (``bri_assets.checks``), and the check ``quality``, whose figures the
-look of that name holds against today's thresholds.
+What does not belong here: what the checks ask (``bri_assets.checks``), the check ``quality``, whose figures the look of
+that name holds against today's thresholds, and ``agrees``, of which the look ``index`` speaks.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from bri_assets.assets import build_assets
 from bri_assets.assets.upkeep import UPKEEP, recovers
 from bri_assets.assets.verification import VERIFICATION
 from bri_assets.checks.drift import DRIFT_CHECKS
+from bri_assets.checks.indexed import AGREES
 from bri_assets.checks.records import RECORDS_KEY, told
 from bri_assets.checks.verified import CHECKS as DRIFT
 from bri_assets.checks.verified import Verdict
@@ -34,7 +35,7 @@ __all__ = ["CHECKS", "check_keys", "disagreeing", "drifted"]
 
 _FAILED, _PASSED = AssetCheckExecutionRecordStatus.FAILED, AssetCheckExecutionRecordStatus.SUCCEEDED
 #: Checks of which another look speaks.
-_OTHERS = frozenset({"quality"})
+_OTHERS = frozenset({"quality", AGREES})
 #: Checks whose verdict quotes rows.
 _QUOTING = frozenset({"schema"})
 

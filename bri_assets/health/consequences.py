@@ -98,7 +98,7 @@ CONSEQUENCES = (
     ),
     Consequence(
         "check_failed",
-        ("unreconciled",),
+        ("unreconciled", "index_behind"),
         lambda cause, _: cause.facts.get("check") == "records",
         "Records that somebody changed disagree with all that is compared with them.",
     ),
@@ -125,6 +125,12 @@ CONSEQUENCES = (
         ("backup_old",),
         lambda _, __: True,
         "Where the newest backup is gone, what is left is older.",
+    ),
+    Consequence(
+        "ingest_failed",
+        ("index_behind",),
+        lambda cause, effect: cause.facts.get("code") == "weights" and bool(effect.facts.get("embedder")),
+        "Where the models of the ingest are not on this machine, that of the search is not told of by itself.",
     ),
     Consequence(
         "automation_stopped",

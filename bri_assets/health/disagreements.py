@@ -1,8 +1,8 @@
 """Where uploads, partitions, runs, staged bundles and committed versions disagree: what can be repaired, and the rest.
 
-Shared by whoever repairs (``sensors.reconcile``) and whoever tells (``DISAGREEMENTS``, ``bri diagnose``, ``bri
-failed``). What does not belong here: which repair is safe (``repairs``), orphaned files (the job ``keep_up`` has them)
-and what the failed run, the failed check or the failed upload behind a disagreement says already.
+Shared by whoever repairs (``sensors.reconcile``) and whoever tells (``DISAGREEMENTS``, ``bri diagnose``). What does
+not belong here: which repair is safe (``repairs``), orphaned files (the job ``keep_up`` has them) and what the failed
+run, the failed check or the failed upload behind a disagreement says already.
 """
 
 from __future__ import annotations
@@ -10,37 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
-from pathlib import Path
 
 import dagster as dg
-from dagster import DagsterRun, DagsterRunStatus, RunsFilter
+from dagster import DagsterRun, RunsFilter
 
 from bri_assets.breaker import open_breakers
-from bri_assets.errors import StorageFailed, UploadRefused
+from bri_assets.errors import StorageFailed
 from bri_assets.findings import Finding
 from bri_assets.health.bundles import Bundles, StagedBundle
 from bri_assets.health.disk import has_space
+from bri_assets.health.files import files_of
+from bri_assets.health.index import index_seen
 from bri_assets.health.look import Look, Scene
 from bri_assets.health.repairs import Asked, PendingSeen, Repair, RunSeen, State, plan
-from bri_assets.media.fingerprint import Signature
 from bri_assets.partitions import videos
-from bri_assets.runs import find_runs, is_dead
+from bri_assets.runs import UNFINISHED, find_runs, is_dead
 from bri_assets.store import PendingUpload, Store
-from bri_assets.store.reconciliation import DeadLetter, Reconciliation
+from bri_assets.store.reconciliation import Reconciliation
 
-__all__ = ["BUNDLE_TAG", "DISAGREEMENTS", "Comparison", "compare", "files_of", "look_at"]
+__all__ = ["BUNDLE_TAG", "DISAGREEMENTS", "Comparison", "compare", "look_at"]
 
 #: The run's tag that names the bundle which it was asked to commit.
 BUNDLE_TAG = "bri/bundle"
-
-_UNFINISHED = (
-    DagsterRunStatus.NOT_STARTED,
-    DagsterRunStatus.QUEUED,
-    DagsterRunStatus.STARTING,
-    DagsterRunStatus.STARTED,
-    DagsterRunStatus.SUSPENDED,
-    DagsterRunStatus.CANCELING,
-)
 
 #: What was read of staged bundles stays known for as long as the process lives.
 _bundles = Bundles()
@@ -72,7 +63,7 @@ def look_at(scene: Scene) -> State:
     Dagster is asked before the store: what happens in between is then at most repaired a look later.
     """
     settings, instance, store = scene.settings, scene.instance, Store.of(scene.settings)
-    unfinished = instance.get_runs(RunsFilter(statuses=list(_UNFINISHED)))
+    unfinished = instance.get_runs(RunsFilter(statuses=list(UNFINISHED)))
     partitions = frozenset(instance.get_dynamic_partitions(str(videos.name)))
     reconciliation = Reconciliation.of(settings)
     pending, letters, known = store.pending(), reconciliation.dead_letters(), reconciliation.known()
@@ -101,19 +92,8 @@ def look_at(scene: Scene) -> State:
         failed_runs=_failed(instance, bundles),
         breakers=tuple(open_breakers(settings.home)),
         has_space=has_space(settings, settings.home),
+        index=index_seen(scene),
     )
-
-
-def files_of(letters: Sequence[DeadLetter]) -> dict[str, str]:
-    """What became of the files of uploads, by their ids: ``there`` as they were accepted, ``changed`` or ``gone``."""
-    return {letter.upload_id: _file(Path(letter.path), letter.signature) for letter in letters}
-
-
-def _file(path: Path, signature: str) -> str:
-    try:
-        return "there" if str(Signature.of(path)) == signature else "changed"
-    except UploadRefused:
-        return "gone"
 
 
 def _pending(instance: dg.DagsterInstance, pending: Sequence[PendingUpload]) -> Iterator[PendingSeen]:

@@ -5,17 +5,24 @@ What does not belong here: what a file holds (``intake``).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from bri_assets.errors import StorageFailed
+from bri_assets.errors import StorageFailed, UploadRefused
 from bri_assets.intake import scan, unseen
+from bri_assets.media.fingerprint import Signature
 from bri_assets.settings import Settings
+from bri_assets.store.reconciliation import DeadLetter
 
-__all__ = ["Files"]
+__all__ = ["Files", "files_of"]
+
+
+def files_of(letters: Sequence[DeadLetter]) -> dict[str, str]:
+    """What became of the files of uploads, by their ids: ``there`` as they were accepted, ``changed`` or ``gone``."""
+    return {letter.upload_id: _file(Path(letter.path), letter.signature) for letter in letters}
 
 
 class Files:
@@ -59,6 +66,13 @@ class Files:
         except OSError as error:
             raise StorageFailed(folder, f"cannot be listed: {error.strerror}.", "Check its permissions.") from error
         return {str(file).encode(errors="surrogateescape").decode(errors="backslashreplace"): file for file in found}
+
+
+def _file(path: Path, signature: str) -> str:
+    try:
+        return "there" if str(Signature.of(path)) == signature else "changed"
+    except UploadRefused:
+        return "gone"
 
 
 def _exists(file: Path) -> bool:

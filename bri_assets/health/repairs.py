@@ -14,6 +14,7 @@ from itertools import islice
 from bri_assets.breaker import OpenBreaker
 from bri_assets.health.bundles import StagedBundle
 from bri_assets.health.retries import Outlook, World, outlook
+from bri_assets.health.seen import Asked, IndexSeen, PendingSeen, RunSeen
 from bri_assets.settings import Settings
 from bri_assets.store import PendingUpload
 from bri_assets.store.reconciliation import DeadLetter, Known
@@ -24,44 +25,21 @@ __all__ = [
     "CommitStaged",
     "EndAttempt",
     "FailRun",
+    "IndexSeen",
     "Label",
     "PendingSeen",
     "Repair",
     "RetryUpload",
     "RunSeen",
     "State",
+    "SyncIndex",
     "outlooks",
     "plan",
 ]
 
-#: A bundle is left alone for so long after its last table was staged: whoever staged it may be about to commit it.
+#: A bundle is left alone for so long after its last table was staged: whoever staged it may be about to commit it. And
+#: so is the index after a change of what is shown, for whoever made it may be about to bring the index up to it.
 _GRACE = timedelta(seconds=120)
-
-
-@dataclass(frozen=True)
-class RunSeen:
-    """An unfinished run whose process is gone: its id, job and partition (None where it has none)."""
-
-    run_id: str
-    job: str
-    partition: str | None
-
-
-@dataclass(frozen=True)
-class PendingSeen:
-    """A pending upload, and its run if there is one; ``is_over``: that has ended, or its process has."""
-
-    upload: PendingUpload
-    run_id: str | None
-    is_over: bool
-
-
-@dataclass(frozen=True)
-class Asked:
-    """How often the commit of a bundle was asked for, and when that was last, UTC."""
-
-    times: int
-    last_at: datetime
 
 
 @dataclass(frozen=True)
@@ -84,9 +62,10 @@ class State:
         failed_runs: runs among those that made them that failed.
         breakers: models and hubs that are not asked for now.
         has_space: see ``World``.
+        index: the index of the search, where it is not what is shown; None where it is.
 
-    A further thing that must agree with the committed versions (the index of a search) joins here: as a field, with a
-    repair of its own in ``plan``.
+    A further thing that must agree with the committed versions joins here: as a field, with a repair of its own in
+    ``plan``.
     """
 
     settings: Settings
@@ -104,6 +83,7 @@ class State:
     failed_runs: frozenset[str] = frozenset()
     breakers: tuple[OpenBreaker, ...] = ()
     has_space: bool = True
+    index: IndexSeen | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +156,26 @@ class CommitStaged:
         return f"asked for the commit of what is staged for {self.video_id}"
 
 
-Repair = AddPartition | FailRun | EndAttempt | Label | RetryUpload | CommitStaged
+@dataclass(frozen=True)
+class SyncIndex:
+    """The index of the search is not what is shown.
+
+    Args:
+        fingerprint: of what is wrong.
+        time: how often a run is asked to mend it with this, from 1.
+        rebuild: whether it has to be made anew.
+    """
+
+    fingerprint: str
+    time: int
+    rebuild: bool
+
+    def __str__(self) -> str:
+        """As a sentence."""
+        return "asked for a new index of the search" if self.rebuild else "asked for the index to follow what is shown"
+
+
+Repair = AddPartition | FailRun | EndAttempt | Label | RetryUpload | CommitStaged | SyncIndex
 
 
 def plan(state: State) -> list[Repair]:
@@ -194,6 +193,7 @@ def plan(state: State) -> list[Repair]:
         *(AddPartition(video_id) for video_id in _without_partition(state)),
         *islice((RetryUpload(letter) for letter in _due(state)), most),
         *islice(_commits(state), most),
+        *_index(state),
     ]
 
 
@@ -238,6 +238,24 @@ def _commits(state: State) -> Iterator[CommitStaged]:
         if since is None or any(bundle.made_at <= time for time in after) or state.now - bundle.made_at < _GRACE:
             continue
         asked = state.asked.get(bundle.sha256, Asked(0, bundle.made_at))
-        wait = timedelta(seconds=state.settings.retry_after_s if asked.times else 0)
-        if asked.times < state.settings.upload_attempts and state.now - asked.last_at >= wait:
+        if _may_ask(state, asked):
             yield CommitStaged(bundle.video_id, bundle.sha256, asked.times + 1)
+
+
+def _index(state: State) -> Iterator[SyncIndex]:
+    """What a run works on is left to it: that ends in the index too."""
+    seen = state.index
+    # Without the embedder no run could do it; a person is told.
+    if seen is None or seen.at_work or seen.embedder:
+        return
+    follows = seen.since is not None and state.now - seen.since < _GRACE
+    if not seen.needs_rebuild and (follows or not (seen.surplus or set(seen.videos) - state.working)):
+        return
+    asked = seen.asked or Asked(0, state.now)
+    if _may_ask(state, asked):
+        yield SyncIndex(seen.fingerprint, asked.times + 1, seen.needs_rebuild)
+
+
+def _may_ask(state: State, asked: Asked) -> bool:
+    wait = timedelta(seconds=state.settings.retry_after_s if asked.times else 0)
+    return asked.times < state.settings.upload_attempts and state.now - asked.last_at >= wait

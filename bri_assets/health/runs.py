@@ -1,6 +1,7 @@
 """Runs that failed, beside the uploads' own attempts, and stages that were slow.
 
-What does not belong here: attempts at an upload (``uploads``), and checks that failed in a run (``checks``).
+What does not belong here: attempts at an upload (``uploads``), checks that failed in a run (``checks``), and runs that
+could not bring up the index of the search (``index``).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dagster import DagsterRunStatus, RunRecord, RunsFilter
 from bri_assets.ends import outcome_of
 from bri_assets.findings import Finding
 from bri_assets.health.look import Look, Scene
+from bri_assets.jobs import INDEX
 from bri_assets.runs import ATTEMPT_TAG
 from bri_assets.settings import Settings
 from bri_assets.store.health import Health, Known, StageTime
@@ -46,11 +48,16 @@ def _failed(scene: Scene, store: Health) -> Iterator[Finding]:
     failures: list[RunRecord] = []
     for record in sorted(found.values(), key=lambda one: one.storage_id, reverse=True):
         # The newest failure speaks for the older ones of the same.
-        if ATTEMPT_TAG not in record.dagster_run.tags and not any(_covers(one, record) for one in failures):
+        if not _is_anothers(record) and not any(_covers(one, record) for one in failures):
             failures.append(record)
     for record in failures:
         if not _is_past(scene, record, known):
             yield _failure(scene, record)
+
+
+def _is_anothers(record: RunRecord) -> bool:
+    """Whether another look speaks of it: of attempts at uploads, and of an index that was not brought up."""
+    return ATTEMPT_TAG in record.dagster_run.tags or record.dagster_run.job_name == INDEX
 
 
 def _is_past(scene: Scene, record: RunRecord, known: Known) -> bool:

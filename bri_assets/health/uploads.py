@@ -18,9 +18,8 @@ from dagster import DagsterRun, DagsterRunStatus
 
 from bri_assets.breaker import open_breakers
 from bri_assets.findings import Finding
-from bri_assets.health.disagreements import files_of
 from bri_assets.health.disk import has_space
-from bri_assets.health.files import Files
+from bri_assets.health.files import Files, files_of
 from bri_assets.health.look import Look, Scene
 from bri_assets.health.retries import RULES, World, outlook
 from bri_assets.runs import find_runs

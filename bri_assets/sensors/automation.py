@@ -1,9 +1,9 @@
 """The sensor ``automation``: what a person materialized alone is followed by what hangs on it, up to a new version.
 
 Rows that changed make the staged tables anew that were made from them, and any staged table that was materialized ends
-in a commit. What an ingest makes is left to the ingest: an attempt of it that failed is tried again by whoever counts
-attempts, not from here. Changed settings start nothing by themselves either; they show as stale, and a person decides
-when a whole collection is made again.
+in a commit and in the index. What an ingest makes is left to the ingest: an attempt of it that failed is tried again by
+whoever counts attempts, not from here. Changed settings start nothing by themselves either; they show as stale, and a
+person decides when a whole collection is made again.
 
 What does not belong here: runs for uploads (``uploads``) and repairs (``reconcile``).
 """
@@ -110,13 +110,14 @@ def when(spec: dg.AssetSpec, settings: Settings) -> _Condition | None:
     """When an asset is requested; None for one that is made from no other.
 
     A staged table follows a changed content: a materialization that gives the same rows leaves what was made from them
-    valid. The commit follows any materialization, for each is a bundle of its own. Neither follows while anything it
-    is made from is missing, in progress, failed last, or refused by a blocking check, nor of a deleted video.
+    valid. The commit follows any materialization, for each is a bundle of its own, and the index any commit. None
+    follows while anything it is made from is missing, in progress, failed last, or refused by a blocking check, nor of
+    a deleted video.
     """
     if not spec.deps:
         return None
     updated: _Condition = When.newly_updated()
-    if spec.group_name != "committed":
+    if spec.group_name == "staged":
         updated &= When.data_version_changed()
     by_another_run = ~When.executed_with_root_target() & ~When.executed_with_tags(tag_keys={ATTEMPT_TAG})
     followed = When.any_deps_match((updated & by_another_run) | When.will_be_requested())
@@ -143,7 +144,7 @@ def build_automation_sensor() -> dg.AutomationConditionSensorDefinition:
 def _sensor() -> dg.AutomationConditionSensorDefinition:
     return dg.AutomationConditionSensorDefinition(
         name="automation",
-        target=dg.AssetSelection.groups("staged", "committed"),
+        target=dg.AssetSelection.groups("staged", "committed", "derived"),
         run_tags={AUTOMATION_TAG: "followed"},
         default_status=dg.DefaultSensorStatus.RUNNING,
         minimum_interval_seconds=_INTERVAL_S,

@@ -12,11 +12,22 @@ from typing import Any
 
 import dagster as dg
 
+from bri_assets.assets.search_index import index_config
 from bri_assets.errors import UpkeepUnfinished
 from bri_assets.health.disagreements import BUNDLE_TAG, compare
+from bri_assets.health.index import INDEX_TAG
 from bri_assets.health.look import Scene
-from bri_assets.health.repairs import AddPartition, CommitStaged, EndAttempt, FailRun, Label, Repair, RetryUpload
-from bri_assets.jobs import own_checks
+from bri_assets.health.repairs import (
+    AddPartition,
+    CommitStaged,
+    EndAttempt,
+    FailRun,
+    Label,
+    Repair,
+    RetryUpload,
+    SyncIndex,
+)
+from bri_assets.jobs import INDEX, INGEST, own_checks
 from bri_assets.partitions import videos
 from bri_assets.runs import GONE, backstop, ended
 from bri_assets.settings import Settings
@@ -26,7 +37,8 @@ from bri_assets.store.reconciliation import Reconciliation, Repaired, Retry
 __all__ = ["Reconciled", "build_reconcile_sensor", "carry_out"]
 
 _CHANNEL = "reconcile"
-_COMMITTED = dg.AssetKey("committed_video")
+#: What a run for a bundle makes: the commit, and what follows it.
+_WANTED = [dg.AssetKey("committed_video"), dg.AssetKey("search_index")]
 
 
 @dataclass
@@ -50,7 +62,7 @@ def carry_out(
         instance: Dagster's.
         settings: of the process.
         repairs: what is to be repaired.
-        proofs: the checks that ``committed_video`` evaluates itself; None for all there are of it.
+        proofs: the checks that the commit and what follows it evaluate themselves; None for all there are of them.
     """
     store, staging, tick = Reconciliation.of(settings), StagingArea(settings.staged_dir), Reconciled()
     # Of each kind: how it is made, which returns those that were still to be made, and where it is kept.
@@ -61,6 +73,7 @@ def carry_out(
         (AddPartition, lambda some: _add(instance, some), lambda one: Repaired("add", "partitions", one.video_id)),
         (RetryUpload, lambda some: _retry(store, staging, some), _told_of_retry),
         (CommitStaged, lambda some: _ask(settings, tick, some, proofs), _told_of_bundle),
+        (SyncIndex, lambda some: _ask_for_index(tick, some), _told_of_index),
     ]
     for kind, make, told in kinds:
         some = [repair for repair in repairs if isinstance(repair, kind)]
@@ -74,26 +87,27 @@ def carry_out(
     return tick
 
 
-def build_reconcile_sensor(job: Any, settings: Settings) -> dg.SensorDefinition:
+def build_reconcile_sensor(job: Any, index: Any, settings: Settings) -> dg.SensorDefinition:
     """The sensor.
 
     Args:
-        job: of which it runs ``committed_video`` for a bundle that was never committed.
+        job: of which it runs the commit, and what follows it, for a bundle that was never committed.
+        index: the job that it runs where the index of the search does not follow what is shown.
         settings: of the process.
     """
 
     @dg.sensor(
         name="reconcile",
-        job=job,
+        jobs=[job, index],
         minimum_interval_seconds=settings.reconcile_s,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Compares uploads, partitions, runs, staged bundles and committed versions; repairs what is safe.",
+        description="Compares uploads, partitions, runs, bundles, versions and the index; repairs what is safe.",
     )
     def reconcile(
         context: dg.SensorEvaluationContext, settings: dg.ResourceParam[Settings]
     ) -> dg.SensorResult | dg.SkipReason:
         scene = Scene(settings, context.instance, datetime.now(UTC))
-        proofs = own_checks(context, [_COMMITTED])
+        proofs = own_checks(context, _WANTED)
         tick = carry_out(context.instance, settings, compare(scene).repairs, proofs)
         for repair in tick.done:
             context.log.info(f"reconcile {repair}")
@@ -151,10 +165,25 @@ def _ask(
         tick.requests.append(
             dg.RunRequest(
                 run_key=f"commit:{repair.bundle_sha256}:{repair.time}",
+                job_name=INGEST,
                 partition_key=repair.video_id,
-                asset_selection=[_COMMITTED],
+                asset_selection=_WANTED,
                 asset_check_keys=proofs,
                 tags={BUNDLE_TAG: repair.bundle_sha256, **backstop(settings)},
+            )
+        )
+    return list(some)
+
+
+def _ask_for_index(tick: Reconciled, some: list[SyncIndex]) -> list[Repair]:
+    for repair in some:
+        tick.requests.append(
+            dg.RunRequest(
+                # What is wrong may be wrong again later, after it was mended.
+                run_key=f"index:{repair.fingerprint}:{repair.time}:{datetime.now(UTC):%Y%m%dT%H}",
+                job_name=INDEX,
+                run_config=index_config(rebuild=repair.rebuild),
+                tags={INDEX_TAG: repair.fingerprint},
             )
         )
     return list(some)
@@ -178,3 +207,8 @@ def _told_of_retry(repair: RetryUpload) -> Repaired:
 def _told_of_bundle(repair: CommitStaged) -> Repaired:
     detail = {"bundle": repair.bundle_sha256, "time": repair.time}
     return Repaired("commit", "videos", repair.video_id, detail)
+
+
+def _told_of_index(repair: SyncIndex) -> Repaired:
+    detail = {"fingerprint": repair.fingerprint, "time": repair.time, "rebuild": repair.rebuild}
+    return Repaired("index", "index", "index", detail)

@@ -20,6 +20,7 @@ from bri_assets.errors import UploadChanged
 from bri_assets.intake import Examined, Intake, examine, scan, unseen
 from bri_assets.jobs import INGEST, own_checks
 from bri_assets.partitions import videos
+from bri_assets.progress import mark_look
 from bri_assets.runs import ATTEMPT_TAG, backstop, settle_all
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
@@ -119,6 +120,7 @@ def build_uploads_sensor(job: Any) -> dg.SensorDefinition:
         store: dg.ResourceParam[Store],
     ) -> dg.SensorResult:
         settings.uploads_dir.mkdir(parents=True, exist_ok=True)
+        mark_look(settings.home)
         wanted = intake_tick(context, settings, Intake(store, staging), store, examiner)
         return dg.SensorResult(
             run_requests=list(requests_of(context, settings, wanted)),

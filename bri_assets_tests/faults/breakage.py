@@ -54,6 +54,14 @@ from bri_assets_tests.faults.deeds import (
     with_detector,
     works,
 )
+from bri_assets_tests.faults.index_deeds import (
+    embedder_again,
+    index_bytes_changed,
+    index_made_anew,
+    index_removed,
+    no_embedder,
+    searched,
+)
 from bri_assets_tests.faults.world import Deed
 
 __all__ = ["FAULTS", "Fault"]
@@ -338,4 +346,36 @@ FAULTS: Sequence[Fault] = (
         "WARN",
     ),
     Fault("a rollback by a person", rolled_back_pointer, nothing, ()),
+    Fault(
+        "an index of the search that is removed",
+        in_turn(index_removed, searched),
+        in_turn(index_made_anew, searched),
+        ("index_behind",),
+        "WARN",
+        settings={"index_behind_s": 0},
+    ),
+    Fault(
+        "an index of the search of which a file is damaged",
+        in_turn(index_bytes_changed("held.json"), searched),
+        in_turn(index_made_anew, searched),
+        ("index_behind",),
+        "WARN",
+    ),
+    Fault(
+        "an index of the search of which the rows are damaged",
+        in_turn(index_bytes_changed("data/*.lance"), verified, searched),
+        in_turn(index_made_anew, searched),
+        ("index_behind",),
+        "WARN",
+        check=("search_index", "agrees"),
+    ),
+    Fault(
+        "an embedder that is gone",
+        in_turn(no_embedder, searched),
+        in_turn(embedder_again, searched),
+        ("index_behind",),
+        "WARN",
+        check=("search_index", "agrees"),
+        state=("unembedded.mp4", "committed"),
+    ),
 )

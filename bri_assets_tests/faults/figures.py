@@ -97,6 +97,7 @@ at after each kill ([invariants.py](../bri_assets_tests/faults/invariants.py)):
 - everything that was acknowledged is there: versions with their numbers, the version that is shown, deletions,
   archived versions, backups;
 - what was not acknowledged is there whole or not at all, and readers see whole videos only;
+- of a turn of a conversation there is what the user said and what was answered, or nothing;
 - the journal says what the audit log says;
 - the same work, done again, finishes, and is there once.
 

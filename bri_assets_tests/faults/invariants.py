@@ -46,6 +46,7 @@ def broken(home: Path, attempt: Entry | None = None) -> list[str]:
         with file.open() as connection:
             wrong = examine(connection).wrong + half_visible(connection)
             wrong += _not_held(connection, home, attempt) + _misread(connection, settings)
+            wrong += _not_remembered(connection, home, attempt)
             told, log = list(Journal(settings.journal_path).events()), events_of(connection)
         if told != log:
             wrong.append(f"the journal tells of {len(told)} events, the audit log of {len(log)}")
@@ -107,6 +108,20 @@ def _not_held(connection: duckdb.DuckDBPyConnection, home: Path, attempt: Entry 
         for entry in done
         if entry.work == "backup" and entry.backup_id not in made
     ]
+
+
+def _not_remembered(connection: duckdb.DuckDBPyConnection, home: Path, attempt: Entry | None) -> list[str]:
+    """Turns of which half is there, or that were acknowledged and are gone; a restore may take those before it."""
+    halves = connection.execute(
+        """SELECT turn_id, list(role ORDER BY message_id) FROM memory GROUP BY turn_id
+           HAVING list(role ORDER BY message_id) <> ['user', 'assistant']"""
+    ).fetchall()
+    wrong = [f"of the turn {turn} only {roles} is there" for turn, roles in halves]
+    done = [*entries(home), *([attempt] if attempt and attempt.work == "restore" else [])]
+    restored = max((at for at, entry in enumerate(done) if entry.work == "restore"), default=-1)
+    there = {turn for (turn,) in connection.execute("SELECT DISTINCT turn_id FROM memory").fetchall()}
+    said = [entry.turn_id for entry in done[restored + 1 :] if entry.work == "remember"]
+    return wrong + [f"the turn {turn} was acknowledged, and is gone" for turn in said if turn not in there]
 
 
 def _damaged_backups(settings: Settings) -> list[str]:

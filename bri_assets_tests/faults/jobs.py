@@ -21,6 +21,7 @@ from bri_assets.settings import Settings
 from bri_assets.staging import Bundle
 from bri_assets.store import Store, StoreFile, migrations
 from bri_assets.store.access import owned
+from bri_assets.store.memory import Memory, Turn
 from bri_assets.store.recovery.whole import examine
 from bri_assets_tests.faults.invariants import broken, held_by
 from bri_assets_tests.faults.killing import Point, arm
@@ -43,6 +44,7 @@ __all__ = [
     "own",
     "own_carelessly",
     "prepare",
+    "remember_all",
     "supervise",
 ]
 
@@ -158,6 +160,16 @@ def commit(_ready: Ready, home: Path, bundle: Bundle) -> Entry:
     entry = Entry("commit", bundle.video_id, bundle.sha256, committed.version, committed.version_id)
     note(home, entry)
     return entry
+
+
+def remember_all(ready: Ready, home: Path, turns: list[Turn]) -> list[list[int]]:
+    """Add one turn after another, and note that each was acknowledged; returns the numbers of their messages."""
+    ready()
+    memory, numbers = Memory.of(Settings(home=home)), []
+    for turn in turns:
+        numbers.append([message.message_id for message in memory.add(turn, channel="test")])
+        note(home, Entry("remember", turn_id=turn.turn_id))
+    return numbers
 
 
 def hold_lock(ready: Ready, home: Path) -> None:

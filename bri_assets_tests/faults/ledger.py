@@ -22,13 +22,14 @@ class Entry:
     """Something that was done, or was to be done.
 
     Args:
-        work: ``commit``, ``rollback``, ``delete``, ``undelete``, ``archive``, ``unarchive``, ``purge``, ``backup``, or
-            another that changes nothing that readers see.
+        work: ``commit``, ``rollback``, ``delete``, ``undelete``, ``archive``, ``unarchive``, ``purge``, ``remember``,
+            ``backup``, or another that changes nothing that readers see.
         video_id: the video; empty where it is about none.
         bundle: hash of the bundle of the version.
         version: its number among the video's versions, 0 where it is not known.
         version_id: its number in the whole store, 0 where it is not known.
         backup_id: the backup.
+        turn_id: the turn of a conversation.
     """
 
     work: str
@@ -37,6 +38,7 @@ class Entry:
     version: int = 0
     version_id: int = 0
     backup_id: str = ""
+    turn_id: str = ""
 
     def bundle_in(self, home: Path) -> Bundle:
         """What is staged of its video."""

@@ -17,6 +17,7 @@ _FOLDER = "bri_assets.store.recovery.backup_folder"
 _COMPACT, _REWRITE = "bri_assets.store.compaction.compact", "bri_assets.store.compaction.rewrite"
 _PURGE, _PURGE_ROWS = "bri_assets.store.erasure.purge", "bri_assets.store.erasure.purge_rows"
 _RESTORE, _SWAP = "bri_assets.store.recovery.restore", "bri_assets.store.access.swap"
+_MESSAGES = "bri_assets.store.messages"
 _JOURNAL = "bri_assets.store.access.journal"
 
 #: From the event that was committed to the caller who is told, of every operation that writes one event.
@@ -98,6 +99,13 @@ BOTH: dict[str, tuple[Point, ...]] = {
         Point("said to be finished, before COMMIT", f"{_PURGE}:finish_purge"),
         Point("finished, before the journal", f"{_JOURNAL}:Journal._append", "before", call=2),
         Point("finished", f"{_JOURNAL}:Journal._append", call=2),
+    ),
+    "remember": (
+        Point("after BEGIN", f"{_MESSAGES}:of_turn", "before"),
+        Point("after the user's message", f"{_MESSAGES}:_insert", call=1),
+        Point("after the assistant's message", f"{_MESSAGES}:_insert", call=2),
+        Point("before COMMIT", "bri_assets.store.memory:_record"),
+        *_JOURNALLING,
     ),
     "backup": (
         Point("before the copy", f"{_BACKUPS}:copy_in_a_process_of_its_own", "before"),
@@ -188,7 +196,7 @@ DIRECT: dict[str, tuple[Point, ...]] = {
         Point("before the backup", f"{_MIGRATE}:_back_up", "before"),
         Point("after the backup", f"{_MIGRATE}:_back_up"),
         Point("after the first table is dropped", "alembic.op:execute", call=1),
-        Point("after the last table is dropped", "alembic.op:execute", call=7),
+        Point("after the last table is dropped", "alembic.op:execute", call=10),
         _MIGRATED,
         Point("after COMMIT, closed", f"{_MIGRATE}:migrations.downgrade"),
         Point("recorded, before COMMIT", f"{_MIGRATE}:audit.record"),

@@ -17,6 +17,7 @@ from bri_assets.staging import StagingArea
 from bri_assets.store import Store
 from bri_assets.store.access.connection import StoreFile
 from bri_assets.store.access.owned import OwnedFile
+from bri_assets.store.memory import Memory, Turn
 from bri_assets_tests.faults import jobs
 from bri_assets_tests.faults.invariants import broken
 from bri_assets_tests.faults.killing import Worker
@@ -81,6 +82,33 @@ def test_twenty_processes_commit_different_videos(home: Path, by: str) -> None:
     assert len({entry.version_id for entry in committed}) == 20
     assert not broken(home)
     assert {entry.bundle for entry in entries(home)} >= {bundle.sha256 for bundle in bundles}
+
+
+@pytest.mark.parametrize("by", ["direct", "owner"])
+def test_two_processes_add_turns_to_one_conversation(home: Path, by: str) -> None:
+    """Each turn stays together, and one that both add is there once."""
+    both = [Turn(conversation_id="talk", user=f"{n}?", assistant=f"{n}.", turn_id=f"both-{n}") for n in range(10)]
+    own = [
+        [Turn(conversation_id="talk", user=f"{who} {n}?", assistant=f"{who} {n}.") for n in range(10)]
+        for who in range(2)
+    ]
+    mixed = [[turn for pair in zip(both, mine, strict=True) for turn in pair] for mine in own]
+    with way(by, home):
+        rivals = [
+            Worker(home.with_name(f"{number}.log"), jobs.remember_all, home, turns)
+            for number, turns in enumerate(mixed)
+        ]
+        first, second = [rival.result() for rival in rivals]
+        said = Memory.of(Settings(home=home)).last("talk", n=500)
+    assert first[::2] == second[::2]
+    assert len(said) == 2 * 30
+    pairs = [
+        (one.turn_id, one.content, other.turn_id, other.content)
+        for one, other in zip(said[::2], said[1::2], strict=True)
+    ]
+    assert all(turn == same and asked[:-1] == told[:-1] for turn, asked, same, told in pairs)
+    assert sorted(number for pair in first + second[1::2] for number in pair) == [one.message_id for one in said]
+    assert not broken(home)
 
 
 def test_a_process_that_dies_with_the_lock_keeps_nobody_out(home: Path) -> None:

@@ -23,6 +23,7 @@ from bri_assets.store.compaction.compact import Compaction
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.erasure.purge import Purge
 from bri_assets.store.history import History
+from bri_assets.store.memory import Memory, Turn
 from bri_assets.store.recovery.backups import Backups
 from bri_assets.store.recovery.migrate import migrate
 from bri_assets.store.recovery.restore import Restore
@@ -157,6 +158,19 @@ def _purge(home: Path, entry: Entry) -> Entry:
     return entry
 
 
+def _prepare_remember(home: Path, seed: str) -> Entry:
+    """A turn of the same conversation is there already."""
+    first = _remember(home, Entry("remember", turn_id=sha256_bytes(f"{seed} before".encode())))
+    note(home, first)
+    return Entry("remember", turn_id=sha256_bytes(seed.encode()))
+
+
+def _remember(home: Path, entry: Entry) -> Entry:
+    turn = Turn(conversation_id="talk", user="What is seen?", assistant="A picture.", turn_id=entry.turn_id)
+    Memory.of(Settings(home=home)).add(turn, channel="test")
+    return entry
+
+
 def _prepare_backup(home: Path, seed: str) -> Entry:
     """One is there already, which the next one makes one too many."""
     commit_new(home, seed)
@@ -232,6 +246,7 @@ WORKS = {
         Work("archive", Archive, _prepare_archive, _archive),
         Work("unarchive", Archive, _prepare_unarchive, _unarchive),
         Work("purge", Purge, _prepare_purge, _purge),
+        Work("remember", Memory, _prepare_remember, _remember),
         Work("backup", Backups, _prepare_backup, _backup),
         Work("compact", Compaction, _prepare_compact, _compact),
         Work("upgrade", None, _prepare_upgrade, _upgrade, alone=True),

@@ -8,7 +8,7 @@ is a real HTTP server; only the clock is the test's. The daemon itself is tried 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -84,13 +84,15 @@ class World:
         """The definitions as its settings make them."""
         return build_defs(self.settings, resource_overrides=self.overrides)
 
-    def run(self, job: str, partition: str | None = None, **more: Any) -> dg.ExecuteInProcessResult:
+    def run(
+        self, job: str, partition: str | None = None, config: Mapping[str, Any] | None = None, **more: Any
+    ) -> dg.ExecuteInProcessResult:
         """Run a job, whatever comes of it."""
         return self.defs.resolve_job_def(job).execute_in_process(
             instance=self.instance,
             partition_key=partition,
             raise_on_error=False,
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+            run_config={**(config or {}), "loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
             **more,
         )
 
@@ -104,7 +106,9 @@ class World:
         while requests := self._tick():
             for request in requests:
                 selection = list(request.asset_selection) if request.asset_selection else None
-                self.run(INGEST, request.partition_key, tags=dict(request.tags), asset_selection=selection)
+                more: dict[str, Any] = {} if selection is None else {"asset_selection": selection}
+                job = request.job_name or INGEST
+                self.run(job, request.partition_key, request.run_config, tags=dict(request.tags), **more)
 
     def _tick(self) -> list[dg.RunRequest]:
         store = self.store

@@ -27,6 +27,7 @@ from bri_assets.store.archives.archive import Archive
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.erasure.holdings import Holdings
 from bri_assets.store.erasure.purge import Purge
+from bri_assets.store.memory import Memory, Turn
 from bri_assets_tests.bundles import open_store, rows, stage
 
 CONTENT = b"the bytes of an upload that is there"
@@ -57,6 +58,9 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     archive = Archive(store.home, store.file, store.staging)
     archive.archive(0, channel="test")
     archive.unarchive(VIDEO_ID, 2, channel="test")
+    for video_id in (VIDEO_ID, OTHER_ID, None):
+        turn = Turn(conversation_id="c", user=f"What of {video_id}?", assistant="A picture.", video_id=video_id)
+        Memory(store.home, store.file, store.staging).add(turn, channel="test")
     return home
 
 
@@ -100,6 +104,7 @@ def test_what_else_is_held_is_in_the_records(store: Store, tmp_path: Path) -> No
     assert len(records(folder, "lineage")) == 15
     assert len(records(folder, "archived_tables")) == 4
     assert records(folder, "lineage")[0]["parameters"] == {}
+    assert [row["content"] for row in records(folder, "memory")] == [f"What of {VIDEO_ID}?", "A picture."]
     assert [row["state"] for row in records(folder, "uploads")] == ["committed"]
     told = [(row["action"], row["entity"]) for row in records(folder, "audit_log")]
     assert told.count(("version.committed", "video_versions")) == 3

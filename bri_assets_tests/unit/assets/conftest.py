@@ -15,7 +15,7 @@ from bri_assets.definitions import build_defs
 from bri_assets.settings import Settings
 from bri_assets_tests.tiny_blip import build_tiny_blip
 
-ASSETS = ("source_video", "frames", "detections", "captions", "transcripts", "committed_video")
+ASSETS = ("source_video", "frames", "detections", "captions", "transcripts", "committed_video", "search_index")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ class Automation:
         result = dg.evaluate_automation_conditions(
             build_defs(self.made.settings),
             self.made.instance,
-            asset_selection=dg.AssetSelection.groups("staged", "committed"),
+            asset_selection=dg.AssetSelection.groups("staged", "committed", "derived"),
             cursor=self._cursor,
         )
         self._cursor = result.cursor
@@ -80,7 +80,7 @@ def test_captions_alone_end_in_a_new_version_and_that_is_all(made: Pipeline, vid
     automation = Automation(made)
     assert made.run(video_id, ["captions"]).success
     requested = automation.tick()
-    assert requested == {video_id: {"committed_video"}}
+    assert requested == {video_id: {"committed_video", "search_index"}}
     assert automation.tick() == {}
     assert automation.follow(requested[video_id], video_id).success
     assert made.store.video(video_id)["video"]["version"] == 2
@@ -94,7 +94,7 @@ def test_other_frames_make_all_anew_that_is_made_from_them(
     with pipeline(tmp_path / "data", **light, frame_interval_s=1) as changed:
         assert changed.run(video_id, ["frames"]).success
         requested = automation.tick()
-        assert requested == {video_id: {"detections", "captions", "committed_video"}}
+        assert requested == {video_id: {"detections", "captions", "committed_video", "search_index"}}
         automation.made = changed
         assert automation.follow(requested[video_id], video_id).success
         assert changed.store.video(video_id)["video"]["sample_interval_s"] == 1.0
@@ -104,7 +104,7 @@ def test_other_frames_make_all_anew_that_is_made_from_them(
 def test_the_same_frames_again_leave_what_was_made_from_them(made: Pipeline, video_id: str) -> None:
     automation = Automation(made)
     assert made.run(video_id, ["frames"]).success
-    assert automation.tick() == {video_id: {"committed_video"}}
+    assert automation.tick() == {video_id: {"committed_video", "search_index"}}
 
 
 def test_an_ingest_starts_nothing_whole_or_failed(tmp_path: Path, light: dict[str, Any], made: Pipeline) -> None:
@@ -133,7 +133,7 @@ def test_a_failed_ingest_of_other_frames_is_not_taken_over(
         assert mended.run(video_id, ["detections"]).success
         assert automation.tick() == {}
         assert mended.run(video_id, ["captions"]).success
-        assert automation.tick() == {video_id: {"committed_video"}}
+        assert automation.tick() == {video_id: {"committed_video", "search_index"}}
 
 
 def test_a_run_that_it_started_and_that_fails_is_not_started_again(
@@ -156,14 +156,14 @@ def test_a_blocking_check_that_failed_stops_it_until_it_passes(made: Pipeline, v
     assert made.run(video_id, ["transcripts"]).success
     assert automation.tick() == {}
     assert made.run(video_id, ["captions"]).success
-    assert automation.tick() == {video_id: {"committed_video"}}
+    assert automation.tick() == {video_id: {"committed_video", "search_index"}}
 
 
 def test_a_verdict_on_what_was_replaced_refuses_nothing(made: Pipeline, video_id: str) -> None:
     automation = Automation(made)
     refuse(made, video_id)
     made.instance.report_runless_asset_event(dg.AssetMaterialization("captions", partition=video_id))
-    assert automation.tick() == {video_id: {"committed_video"}}
+    assert automation.tick() == {video_id: {"committed_video", "search_index"}}
 
 
 def test_one_video_that_is_refused_stops_no_other(made: Pipeline, video_id: str, tmp_path: Path) -> None:
@@ -173,14 +173,14 @@ def test_one_video_that_is_refused_stops_no_other(made: Pipeline, video_id: str,
     for one in (video_id, other_id):
         assert made.run(one, ["captions"]).success
     refuse(made, video_id)
-    assert automation.tick() == {other_id: {"committed_video"}}
+    assert automation.tick() == {other_id: {"committed_video", "search_index"}}
 
 
 def test_a_staged_table_that_is_not_there_is_waited_for(made: Pipeline, tmp_path: Path) -> None:
     video_id = made.accept(make_clip(tmp_path / "new.mp4", seconds=2)).video_id
     automation = Automation(made)
     assert made.run(video_id, ["source_video", "frames", "detections", "captions"]).success
-    assert automation.tick() == {video_id: {"transcripts", "committed_video"}}
+    assert automation.tick() == {video_id: {"transcripts", "committed_video", "search_index"}}
 
 
 def test_a_deleted_video_is_not_committed_until_it_is_undeleted(made: Pipeline, video_id: str) -> None:
@@ -191,7 +191,7 @@ def test_a_deleted_video_is_not_committed_until_it_is_undeleted(made: Pipeline, 
     assert automation.tick() == {}
     Deletion.of(made.settings).undelete(video_id, channel="test")
     requested = automation.tick()
-    assert requested == {video_id: {"committed_video"}}
+    assert requested == {video_id: {"committed_video", "search_index"}}
     assert automation.follow(requested[video_id], video_id).success
     assert [row.version for row in History.of(made.settings).history(video_id).versions] == [1, 2]
 
@@ -215,7 +215,7 @@ def test_many_videos_are_looked_at_together(made: Pipeline) -> None:
     automation = Automation(made)
     for video_id in many:
         made.instance.report_runless_asset_event(dg.AssetMaterialization("captions", partition=video_id))
-    assert automation.tick() == {video_id: {"committed_video"} for video_id in many}
+    assert automation.tick() == {video_id: {"committed_video", "search_index"} for video_id in many}
     assert automation.tick() == {}
 
 

@@ -59,6 +59,7 @@ def test_nothing_is_stale_while_nothing_changed(done: Done, stale: Stale) -> Non
         ({"transcriber_model": "base"}, {"transcripts"}),
         ({"transcriber_language": "en"}, {"transcripts"}),
         ({"transcriber_chunk_s": 60.0}, {"transcripts"}),
+        ({"embedder_model": "sentence-transformers/another"}, {"search_index"}),
         # What changes no rows, or only their last bits.
         ({"frame_interval_s": Decimal("2.00")}, set()),
         ({"captioner_batch_size": 1, "detector_batch_size": 1, "device": "cpu"}, set()),
@@ -79,10 +80,11 @@ def test_a_changed_setting_makes_what_it_decides_stale(
         ("av", {"source_video", "frames", "transcripts"}),
         ("opencv-python", {"frames", "captions", "detections"}),
         ("pillow", {"frames"}),
-        ("transformers", {"captions"}),
+        ("transformers", {"captions", "search_index"}),
+        ("lancedb", {"search_index"}),
         ("ultralytics", {"detections"}),
         ("openai-whisper", {"transcripts"}),
-        ("torch", {"captions", "detections", "transcripts"}),
+        ("torch", {"captions", "detections", "transcripts", "search_index"}),
         ("inflect", set()),
         ("dagster", set()),
     ],
@@ -117,14 +119,15 @@ def test_what_was_made_anew_makes_only_what_it_changed_stale(
     with pipeline(tmp_path / "data", **light, jpeg_quality=30) as made:
         assert stale(made.settings, made.instance, video_id) == {"frames"}
         assert made.run(video_id, ["frames"]).success
-        assert stale(made.settings, made.instance, video_id) == {"detections", "captions", "committed_video"}
+        follow = {"detections", "captions", "committed_video"}
+        assert stale(made.settings, made.instance, video_id) == follow
         assert stale(made.settings, made.instance, other_id) == {"frames"}
-        assert made.run(video_id, ["detections", "captions", "committed_video"]).success
+        assert made.run(video_id, [*follow, "search_index"]).success
         assert stale(made.settings, made.instance, video_id) == set()
 
 
 def test_a_manifest_names_the_code_version_that_dagster_records(done: Done) -> None:
-    for table in set(NUMBERS) - {"committed_video"}:
+    for table in set(NUMBERS) - {"committed_video", "search_index"}:
         manifest = done.made.staging.newest(done.video_id, table)
         assert manifest.provenance.facts["code_version"] == code_version(table, done.made.settings)
         (record,) = done.made.instance.fetch_materializations(dg.AssetKey(table), limit=1).records

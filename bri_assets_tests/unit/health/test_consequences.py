@@ -101,6 +101,11 @@ PAIRS: dict[str, tuple[Finding, Finding, Finding]] = {
         finding("backlog"),
         finding("disk_low"),
     ),
+    "weights of the ingest and of the search": (
+        finding("ingest_failed", "a", code="weights"),
+        finding("index_behind", embedder=True),
+        finding("index_behind", embedder=False),
+    ),
 }
 
 

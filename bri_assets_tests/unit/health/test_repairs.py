@@ -20,11 +20,13 @@ from bri_assets.health.repairs import (
     CommitStaged,
     EndAttempt,
     FailRun,
+    IndexSeen,
     Label,
     PendingSeen,
     RetryUpload,
     RunSeen,
     State,
+    SyncIndex,
     outlooks,
     plan,
 )
@@ -296,6 +298,47 @@ def test_of_a_failed_upload_only_what_was_staged_since_is_committed() -> None:
     assert plan(state(refused, bundles=(bundle(made_at=ago(3000)),))) == []
 
 
+BEHIND = IndexSeen(videos=("a-0123456789ab",), lacking=1, since=ago(1000))
+
+
+def test_an_index_that_does_not_follow_is_brought_up_and_one_that_is_wrong_is_made_anew() -> None:
+    assert plan(state(index=BEHIND)) == [SyncIndex(BEHIND.fingerprint, 1, rebuild=False)]
+    surplus = IndexSeen(surplus=2, since=ago(1000))
+    assert plan(state(index=surplus)) == [SyncIndex(surplus.fingerprint, 1, rebuild=False)]
+    for wrong in (IndexSeen(unusable="of another model"), IndexSeen(wrong=("a-0123456789ab",), since=ago(1))):
+        assert plan(state(index=wrong)) == [SyncIndex(wrong.fingerprint, 1, rebuild=True)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"index": replace(BEHIND, since=ago(5))},
+        {"index": replace(BEHIND, at_work=True)},
+        {"index": replace(BEHIND, embedder="its weights are gone")},
+        {"index": replace(BEHIND, asked=Asked(3, ago(4000)))},
+        {"index": replace(BEHIND, asked=Asked(1, ago(10)))},
+        {"index": BEHIND, "working": frozenset({"a-0123456789ab"})},
+    ],
+    ids=[
+        "whoever committed may be about to",
+        "a run is at it",
+        "no embedder",
+        "often enough",
+        "just now",
+        "a run works on the video",
+    ],
+)
+def test_no_other_index_is(other: dict[str, Any]) -> None:
+    assert plan(state(**other)) == []
+
+
+def test_what_is_wrong_with_the_index_is_counted_by_itself() -> None:
+    asked = replace(BEHIND, asked=Asked(2, ago(300)))
+    assert plan(state(index=asked)) == [SyncIndex(BEHIND.fingerprint, 3, rebuild=False)]
+    assert replace(BEHIND, since=ago(5), at_work=True).fingerprint == BEHIND.fingerprint
+    assert replace(BEHIND, lacking=2).fingerprint != BEHIND.fingerprint
+
+
 def test_every_repair_reads_as_a_sentence() -> None:
     pending = PendingUpload("u-a", "a-1", "u-a:1:1", 0, "sensor", "run-1", 5.0)
     repairs = [
@@ -305,5 +348,7 @@ def test_every_repair_reads_as_a_sentence() -> None:
         Label("a-1"),
         RetryUpload(letter()),
         CommitStaged("a-1", "b" * 64, 1),
+        SyncIndex("0" * 16, 1, rebuild=False),
+        SyncIndex("0" * 16, 1, rebuild=True),
     ]
     assert all("(" not in str(repair).split(" ")[0] and len(str(repair).split()) > 3 for repair in repairs)
