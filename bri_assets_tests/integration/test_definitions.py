@@ -12,9 +12,9 @@ from bri_assets.definitions import build_defs, defs
 from bri_assets.settings import Settings
 from bri_assets_tests.commands import ROOT
 
-JOBS = ("ingest", "back_up", "keep_up", "recovery_drill", "verify", "measure")
+JOBS = ("ingest", "sync_index", "back_up", "keep_up", "recovery_drill", "verify", "measure")
 UPKEEP = {"backup", "archive", "purge", "orphans", "verification", "collection"}
-HEAVY = ("torch", "transformers", "ultralytics", "whisper", "cv2", "av", "torchvision")
+HEAVY = ("torch", "transformers", "ultralytics", "whisper", "cv2", "av", "torchvision", "lancedb")
 
 
 def test_importing_the_definitions_loads_no_model_library() -> None:
@@ -24,7 +24,7 @@ def test_importing_the_definitions_loads_no_model_library() -> None:
 
 
 def test_importing_them_warns_of_nothing() -> None:
-    program = "import bri_assets.definitions"
+    program = "from bri_assets.definitions import defs; defs.get_repository_def(); defs.resolve_job_def('ingest')"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stderr == ""
 
@@ -52,9 +52,7 @@ def test_captions_wait_for_detections_only_where_they_may_need_them(captioner: s
 def test_the_executor_is_chosen_by_configuration(executor: str) -> None:
     built = build_defs(Settings(executor=executor))
     by_hand = built.resolve_implicit_global_asset_job_def()
-    jobs = [
-        built.resolve_job_def(name) for name in ("ingest", "back_up", "keep_up", "recovery_drill", "verify", "measure")
-    ]
+    jobs = [built.resolve_job_def(name) for name in JOBS]
     assert {job.executor_def.name for job in (*jobs, by_hand)} == {executor}
 
 
@@ -74,13 +72,25 @@ def test_every_check_of_a_video_is_partitioned_and_what_stops_a_commit_is_blocki
         ("committed_video", "quality", False),
         ("committed_video", "unchanged", False),
         ("committed_video", "lineage_complete", False),
+        ("search_index", "agrees", False),
     }
     assert all(spec.partitions_def is not None and spec.description for spec in specs)
 
 
 def test_an_ingest_evaluates_the_checks_of_its_own_steps_and_no_others() -> None:
     checks = {key.name for key in defs.resolve_job_def("ingest").asset_layer.asset_graph.asset_check_keys}
-    assert checks == {"schema", "proofs", "quality"}
+    assert checks == {"schema", "proofs", "quality", "agrees"}
+
+
+def test_the_index_follows_the_commit_in_an_ingest_and_has_a_job_of_its_own() -> None:
+    graph = defs.resolve_asset_graph()
+    node = graph.get(dg.AssetKey("search_index"))
+    assert (node.group_name, node.parent_keys) == ("derived", {dg.AssetKey("committed_video")})
+    assert node.key in defs.resolve_job_def("ingest").asset_layer.executable_asset_keys
+    assert node.automation_condition is not None
+    job = defs.resolve_job_def("sync_index")
+    assert job.partitions_def is None
+    assert job.description
 
 
 def test_the_assets_that_keep_the_store_have_no_partitions_and_checks_that_stop_nothing() -> None:

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -47,10 +48,18 @@ INSTEAD = {
     "bri purge holiday": "bri purge holiday --yes",
     # It tells of the files of the video that was purged, which still lie there, until they are removed.
     "bri diagnose": "! bri diagnose > said && grep -q 'video was purged' said"
-    " && rm ./holiday.mp4 ./-odd-name.mp4 data/uploads/holiday.mp4 && bri diagnose",
+    " && rm -f ./holiday.mp4 ./-odd-name.mp4 data/uploads/holiday.mp4 && bri diagnose",
     # Nothing is 30 days old.
     "bri archive": "bri archive --older-than 0",
-    # Runs for ever.
+    # Run for ever; the first answers what the next commands ask.
+    "bri serve": "bri serve > serve.log 2>&1 & echo $! > serve.pid;"
+    " until curl -sf http://127.0.0.1:$BRI_SERVE_PORT/health/ready; do sleep 0.2; done",
+    "bri tokens revoke my-agent": "bri tokens revoke my-agent && kill $(cat serve.pid)"
+    " && while [ -S data/store/bri.sock ]; do sleep 0.2; done",
+    # No daemon is there to take it further.
+    "curl -sf -T holiday.mp4 'http://127.0.0.1:8600/v1/uploads/holiday.mp4'": "curl -sf -T holiday.mp4"
+    " http://127.0.0.1:$BRI_SERVE_PORT/v1/uploads/holiday.mp4"
+    " && bri purge holiday --yes && rm -f data/uploads/holiday*.mp4",
     "bri serve --store-only": "bri serve --store-only & until [ -S data/store/bri.sock ]; do sleep 0.2; done;"
     " bri status && kill $! && wait $!",
     # It is running.
@@ -59,8 +68,9 @@ INSTEAD = {
     "make faults": "make -n faults",
     # What it runs is run beside the tests by `.ci/run`; its rules would be judged twice.
     "make lint": "make -n lint",
-    # Takes a quarter of an hour.
+    # Take a quarter of an hour each.
     "make bench-collection": "make -n bench-collection",
+    "make bench-load": "make -n bench-load",
     # Would write into the checkout; `test_docs` runs what it runs.
     "make docs": "make -n docs",
     # Is `make setup`, `make lint` and `make test`.
@@ -106,9 +116,12 @@ def checkout(light_variables: dict[str, str], tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="module")
 def environment(light_variables: dict[str, str]) -> dict[str, str]:
-    """A reader's variables: none of ours but those that make the models light."""
+    """A reader's variables: none of ours but those that make the models light, and a port that is free."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("BRI_", "DAGSTER_", "MAKE"))}
     light = {name: light_variables[name] for name in ("BRI_CAPTIONER", "BRI_TRANSCRIBER_MODEL")}
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        light["BRI_SERVE_PORT"] = str(probe.getsockname()[1])
     return kept | light | {"PATH": f"{Path(sys.prefix) / 'bin'}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "96"}
 
 
@@ -118,7 +131,7 @@ def ran(checkout: Path, environment: dict[str, str]) -> list[Ran]:
     done = []
     for command in commands():
         result = subprocess.run(
-            ["bash", "-c", INSTEAD.get(command, command)],
+            ["bash", "-c", INSTEAD.get(command, command.replace(":8600/", f":{environment['BRI_SERVE_PORT']}/"))],
             cwd=checkout,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -177,11 +190,11 @@ def test_the_result_in_the_readme_looks_like_a_result_of_today(ran: list[Ran]) -
 @contextmanager
 def owned(checkout: Path, environment: dict[str, str]) -> Iterator[None]:
     """Have the store of the checkout owned, as `make ui` has it."""
-    socket = checkout / "data" / "store" / "bri.sock"
+    address = checkout / "data" / "store" / "bri.sock"
     with subprocess.Popen(["bri", "serve", "--store-only"], cwd=checkout, env=environment) as owner:
         try:
             deadline = time.monotonic() + 120
-            while not socket.exists():
+            while not address.exists():
                 assert time.monotonic() < deadline, "the owner did not start"
                 assert owner.poll() is None
                 time.sleep(0.1)
@@ -213,7 +226,9 @@ def test_the_python_of_the_readme_prints_the_same_whether_the_store_is_owned_or_
     assert ran
     (program,) = blocks("python")
     alone = run_python(checkout, environment, program)
-    assert "8.0 A large cat in the centre\n" in alone
+    assert alone.splitlines()[0].startswith("8.0 16.0 frames/tour-")
+    assert alone.splitlines()[1] == "A large cat in the centre"
+    assert "7.4 He was not an ill-disposed young man." in alone
     with owned(checkout, environment):
         assert run_python(checkout, environment, program) == alone
         with pytest.raises(duckdb.IOException):

@@ -145,7 +145,7 @@ def test_an_ingest_that_is_killed_is_resumed_and_makes_only_what_is_missing(
     keys = {key.to_user_string() for key in request.asset_selection or ()}
     assert "committed_video" in keys
     assert not keys & {"source_video", "frames"}
-    assert {key.name for key in request.asset_check_keys or ()} <= {"schema", "proofs", "quality"}
+    assert {key.name for key in request.asset_check_keys or ()} <= {"schema", "proofs", "quality", "agrees"}
     assert execute(made, request)
     (row,) = made.store.status()
     assert (row["state"], row["version"], row["attempts"]) == ("committed", 1, 2)
@@ -263,7 +263,7 @@ def test_a_bundle_that_was_staged_and_never_committed_is_committed_by_a_run_of_i
     later = Scene(made.settings, made.instance, datetime.now(UTC) + timedelta(minutes=10))
     done = carry_out(made.instance, made.settings, compare(later).repairs)
     (commit,) = done.requests
-    assert [key.to_user_string() for key in commit.asset_selection or ()] == ["committed_video"]
+    assert [key.to_user_string() for key in commit.asset_selection or ()] == ["committed_video", "search_index"]
     assert commit.tags[BUNDLE_TAG] == made.staging.bundle(video_id).sha256
     assert execute(made, commit)
     assert made.store.video(video_id)["video"]["version"] == 2

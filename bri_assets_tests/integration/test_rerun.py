@@ -117,7 +117,7 @@ def failed(tmp_path: Path, light: dict[str, Any]) -> Failed:
 
 
 def test_where_all_is_valid_only_the_commit_is_left(failed: Failed) -> None:
-    assert failed.selection() == ["committed_video"]
+    assert failed.selection() == ["committed_video", "search_index"]
     assert failed.selection(attempt=1) is None
     runs = failed.resume()
     assert set(runs) == set(STAGED)
@@ -139,7 +139,7 @@ def test_what_a_changed_parameter_decides_is_made_again(
 ) -> None:
     selected = failed.selection(**changed)
     assert selected is not None
-    assert set(selected) == expected | {"committed_video"}
+    assert set(selected) == expected | {"committed_video", "search_index"}
     with failed.opened() as made:
         before = {table: made.staging.newest(failed.video_id, table).run_id for table in STAGED}
     runs = failed.resume(**changed)
@@ -190,7 +190,7 @@ def test_what_was_damaged_is_made_again(
         harm(failed, made)
         selected = failed.selection()
         assert selected is not None
-        assert set(selected) == expected | {"committed_video"}
+        assert set(selected) == expected | {"committed_video", "search_index"}
         assert set(resumed(made, failed.video_id)) == set(STAGED)
 
 
@@ -200,7 +200,7 @@ def test_an_image_that_somebody_changed_is_made_again_once_it_is_out_of_the_way(
     image.write_bytes(b"another")
     selected = failed.selection()
     assert selected is not None
-    assert set(selected) == {"frames", "detections", "captions", "committed_video"}
+    assert set(selected) == {"frames", "detections", "captions", "committed_video", "search_index"}
     with failed.opened() as made:
         assert not made.run(failed.video_id, selected).success
         image.unlink()
@@ -216,7 +216,7 @@ def test_the_same_bytes_at_another_place_only_need_their_facts_anew(failed: Fail
     os.utime(failed.clip)
     with failed.opened() as made:
         made.accept(failed.clip)
-        assert failed.selection() == ["source_video", "committed_video"]
+        assert failed.selection() == ["source_video", "committed_video", "search_index"]
         runs = resumed(made, failed.video_id)
     assert len(set(runs.values())) == 2
 
@@ -237,7 +237,7 @@ def test_a_table_that_dagster_never_heard_of_is_made_again(failed: Failed) -> No
         path.write_text(line)
         anew = type(manifest).model_validate_json(line)
         (path.parent / f"captions-{anew.digest[:12]}.json").write_text(line)
-    assert failed.selection() == ["captions", "committed_video"]
+    assert failed.selection() == ["captions", "committed_video", "search_index"]
 
 
 def test_what_the_proofs_refused_is_not_offered_to_them_again(failed: Failed) -> None:
@@ -281,7 +281,7 @@ def test_the_daemon_follows_captions_that_were_materialized_alone(
             until(lambda: any(run.is_finished for run in instance.get_runs(followed)), daemon, tmp_path / "daemon.log")
             (run,) = instance.get_runs(followed)
             assert run.status is dg.DagsterRunStatus.SUCCESS
-            assert run.asset_selection == {dg.AssetKey("committed_video")}
+            assert run.asset_selection == {dg.AssetKey("committed_video"), dg.AssetKey("search_index")}
     finally:
         daemon.terminate()
         daemon.wait(timeout=60)

@@ -26,7 +26,7 @@ from bri_assets_tests.clips import make_clip
 from bri_assets_tests.collectors import Collector, collector
 from bri_assets_tests.commands import ROOT, Bri
 
-STAGES = {"source_video", "frames", "captions", "detections", "transcripts", "committed_video"}
+STAGES = {"source_video", "frames", "captions", "detections", "transcripts", "committed_video", "search_index"}
 T = TypeVar("T")
 
 JSON = {"BRI_LOG_FORMAT": "json", "BRI_LOG_LEVEL": "info"}

@@ -24,6 +24,7 @@ from bri_assets.staging import Source
 from bri_assets.store import StoreFile
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.history import History
+from bri_assets.store.memory import Memory, Turn
 from bri_assets.store.recovery.backup_folder import Backup, kept
 from bri_assets_tests.bundles import SOURCE_SHA256, VIDEO_ID, open_store, rows, stage
 from bri_assets_tests.commands import ROOT
@@ -32,7 +33,7 @@ from bri_assets_tests.pipeline import Pipeline, pipeline
 OTHER_SHA256 = sha256_bytes(b"the bytes of another upload")
 OTHER_ID = f"other-{OTHER_SHA256[:12]}"
 KEPT_BY = {"archive", "purge", "orphans"}
-VIDEO_ASSETS = {"source_video", "frames", "captions", "detections", "transcripts", "committed_video"}
+VIDEO_ASSETS = {"source_video", "frames", "captions", "detections", "transcripts", "committed_video", "search_index"}
 BY_SCHEDULE = {"dagster/schedule_name": "scheduled_back_up"}
 
 
@@ -213,6 +214,18 @@ def test_what_was_deleted_long_enough_ago_is_purged(made: Pipeline) -> None:
     assert events(made, "video.purged") == ["ui"]
 
 
+def test_what_was_said_long_ago_expires_with_what_is_purged(made: Pipeline) -> None:
+    memory = Memory.of(made.settings)
+    for talk in ("old", "new"):
+        memory.add(Turn(conversation_id=talk, user="What is it?", assistant="A picture."), channel="test")
+    with StoreFile.of(made.settings).open() as connection:
+        connection.execute("UPDATE memory SET created_at = now() - INTERVAL 31 DAY WHERE conversation_id = 'old'")
+    assert shown(run(made, "keep_up", memory_keep_days=32), "purge")["expired_messages"] == 0
+    assert shown(run(made, "keep_up", memory_keep_days=30), "purge")["expired_messages"] == 2
+    assert [message.conversation_id for message in memory.last()] == ["new", "new"]
+    assert events(made, "memory.expired") == ["ui"]
+
+
 def test_a_video_that_cannot_be_purged_fails_the_step_when_the_others_are_done(made: Pipeline) -> None:
     commit(made, video_id=OTHER_ID, sha256=OTHER_SHA256)
     for video_id in (VIDEO_ID, OTHER_ID):
@@ -317,9 +330,10 @@ def test_each_job_works_on_its_own_assets() -> None:
         "verify": {"verification"},
         "measure": {"collection"},
     }
-    assert checks["ingest"] == {f"{name}:schema" for name in VIDEO_ASSETS - {"committed_video"}} | {
+    assert checks["ingest"] == {f"{name}:schema" for name in VIDEO_ASSETS - {"committed_video", "search_index"}} | {
         "committed_video:proofs",
         "committed_video:quality",
+        "search_index:agrees",
     }
     assert (checks["back_up"], checks["keep_up"], checks["recovery_drill"]) == (set(), set(), {"backup:recovers"})
     assert {key.to_user_string() for key in defs.resolve_asset_graph().get_all_asset_keys()} == (

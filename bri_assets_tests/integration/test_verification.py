@@ -15,9 +15,11 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from bri_assets.assets import build_assets
 from bri_assets.assets.verification import VERIFICATION, verification
 from bri_assets.checks.drift import DRIFT_CHECKS, DRIFT_KEYS, DRIFT_SELECTION
+from bri_assets.checks.indexed import AGREES, AGREES_KEY, differing
 from bri_assets.checks.verified import CHECKS
 from bri_assets.definitions import build_resources
 from bri_assets.files import sha256_bytes
+from bri_assets.search.index import Index
 from bri_assets.settings import Settings
 from bri_assets.store.deletion import Deletion
 from bri_assets_tests.bundles import VIDEO_ID, open_store, rows, stage
@@ -29,14 +31,15 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Iterator[Pipeline]:
-    """A store with two videos."""
+def made(tmp_path: Path, light: dict[str, Any]) -> Iterator[Pipeline]:
+    """A store with two videos, and their index."""
     home = tmp_path / "data"
     store = open_store(home)
     store.commit(stage(home, rows(home)), run_id="run-1", channel="test")
     store.commit(stage(home, rows(home, video_id=OTHER_ID, sha256=OTHER_SHA256)), run_id="run-2", channel="test")
-    with pipeline(home, retries=0, store_wait_s=1) as opened:
+    with pipeline(home, retries=0, store_wait_s=1, models_dir=light["models_dir"]) as opened:
         opened.instance.add_dynamic_partitions("videos", [VIDEO_ID, OTHER_ID])
+        Index.of(opened.settings).sync()
         yield opened
 
 
@@ -72,7 +75,7 @@ def shown(made: Pipeline) -> dict[str, Any]:
 
 def statuses(made: Pipeline) -> dict[tuple[str, str | None], Status]:
     """The last verdict of each check and video, as the UI shows it."""
-    found = made.instance.event_log_storage.get_asset_check_partition_info(DRIFT_KEYS)
+    found = made.instance.event_log_storage.get_asset_check_partition_info([*DRIFT_KEYS, AGREES_KEY])
     return {(info.check_key.name, info.partition_key): info.latest_execution_status for info in found}
 
 
@@ -94,9 +97,10 @@ def change(made: Pipeline, statement: str) -> None:
 
 def test_every_video_gets_a_verdict_of_every_check_and_the_numbers_plot(made: Pipeline) -> None:
     assert verify(made).success
-    assert statuses(made) == {(name, video): Status.SUCCEEDED for name in CHECKS for video in (VIDEO_ID, OTHER_ID)}
+    names = (*CHECKS, AGREES)
+    assert statuses(made) == {(name, video): Status.SUCCEEDED for name in names for video in (VIDEO_ID, OTHER_ID)}
     found = shown(made)
-    assert (found["videos"], found["failed"], found["images"], found["verdicts_written"]) == (2, 0, 8, 8)
+    assert (found["videos"], found["failed"], found["images"], found["verdicts_written"]) == (2, 0, 8, 10)
     assert found["seconds"] > 0
 
 
@@ -120,7 +124,7 @@ def test_verdicts_are_written_when_they_are_news_and_once_a_day(made: Pipeline) 
     )
     made.instance.report_runless_asset_event(a_day_ago)
     verify(made)
-    assert shown(made)["verdicts_written"] == 8
+    assert shown(made)["verdicts_written"] == 10
 
 
 def test_a_verdict_that_passes_again_is_written(made: Pipeline) -> None:
@@ -146,6 +150,25 @@ def test_a_fault_fails_one_check_of_one_video(made: Pipeline, statement: str, ch
     assert failed(made) == {(check, VIDEO_ID)}
     (row,) = shown(made)["failures"]
     assert (row["video"], row["check"], row["severity"]) == (VIDEO_ID, check, "ERROR")
+
+
+def test_an_index_that_lacks_a_video_or_holds_other_texts_of_it_fails_the_check_of_that_video(made: Pipeline) -> None:
+    index = Index.of(made.settings)
+    Deletion.of(made.settings).delete(OTHER_ID, channel="test")
+    index.sync([OTHER_ID])
+    Deletion.of(made.settings).undelete(OTHER_ID, channel="test")
+    assert verify(made).success
+    assert failed(made) == {(AGREES, OTHER_ID)}
+    assert shown(made)["failed"] == 1
+    index.sync()
+    verify(made)
+    assert failed(made) == set()
+    change(made, "UPDATE captions SET text = 'other' WHERE version_id = 1 AND frame_index = 0")
+    index.rebuild()
+    change(made, "UPDATE captions SET text = 'a picture 0' WHERE version_id = 1 AND frame_index = 0")
+    verify(made)
+    assert failed(made) == {(AGREES, VIDEO_ID)}
+    assert differing(made.instance, None) == [VIDEO_ID]
 
 
 def test_a_deleted_video_is_not_verified(made: Pipeline) -> None:
