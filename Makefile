@@ -5,7 +5,7 @@ BIN := .venv/bin
 PORT ?= 3000
 KILLS ?= 1000
 
-.PHONY: help setup demo ui test faults bench-store bench-collection lint docs clean
+.PHONY: help setup demo ui test faults bench-store bench-reads bench-collection bench-search bench-load lint docs clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -34,6 +34,15 @@ faults: setup ## the fault suite in its long form, KILLS=1000; writes docs/fault
 
 bench-store: setup ## what commits, backups, restores and the file's size cost; options in BENCH=
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.store $(BENCH)
+
+bench-search: setup ## the index of the search at 10,000 and 1,000,000 texts, and how right it is; options in BENCH=
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.search $(BENCH)
+
+bench-load: setup ## the server with 20 clients while a pipeline commits, restarted in the middle; options in BENCH=
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.load $(BENCH)
+
+bench-reads: setup ## what each read of an agent costs, against bare queries; options in BENCH=
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.reads $(BENCH)
 
 bench-collection: setup ## 200 short videos with bad ones among them; what a person is told of them
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.collection $(BENCH)
