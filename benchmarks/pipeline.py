@@ -13,6 +13,7 @@ from pathlib import Path
 
 from benchmarks.filling import stage
 from benchmarks.synthetic import IMAGE_BYTES, Video
+from bri_assets.assets.progress import step_back
 from bri_assets.search.index import Index
 from bri_assets.settings import Settings
 from bri_assets.store import Store
@@ -25,6 +26,7 @@ def main() -> None:
     home, first, count, every_s = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
     settings = Settings(home=home)
     store = Store.of(settings)
+    step_back(settings)
     index = Index.of(settings)
     index.vectors.of(["warm"])
     bundles = [stage(settings, Video(first + number, image_bytes=IMAGE_BYTES)) for number in range(count)]

@@ -100,6 +100,7 @@ SETTINGS = {
     ),
     "Runs and the store": (
         "executor",
+        "run_nice",
         "retries",
         "store_wait_s",
         "read_timeout_s",

@@ -5,6 +5,7 @@ What does not belong here: what is concluded from them (``runs``).
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from bri_assets.processes import PROCESS_TAG, name_of
 from bri_assets.progress import note_count
 from bri_assets.settings import Settings
 
-__all__ = ["counted", "name_the_process"]
+__all__ = ["counted", "name_the_process", "step_back"]
 
 #: Every line is an event in Dagster's storage, so there are few: seconds between two of them.
 _EVERY_S = 5.0
@@ -50,8 +51,16 @@ def counted(context: dg.AssetExecutionContext, settings: Settings, what: str) ->
 _named: set[str] = set()
 
 
+def step_back(settings: Settings) -> None:
+    """Let whoever asks the server go first where processors are short; a process that stepped back already stays."""
+    wanted = settings.run_nice - os.getpriority(os.PRIO_PROCESS, 0)
+    if wanted > 0:
+        os.nice(wanted)
+
+
 def name_the_process(context: dg.AssetExecutionContext, settings: Settings) -> None:
     """Let whoever finds this run unfinished tell whether it still works; a step's process is a child of the run's."""
+    step_back(settings)
     run = context.run
     if PROCESS_TAG in run.tags or run.run_id in _named:
         return

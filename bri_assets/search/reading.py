@@ -8,11 +8,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bri_assets.errors import BriError, IndexUnusable, StorageFailed, WeightsDamaged, WeightsMissing
 from bri_assets.models.identity import ModelIdentity
 from bri_assets.search.layout import LAYOUT, REBUILD, Generation, Held, Made, Place
-from bri_assets.search.tables import WORDS, Table
+from bri_assets.search.tables import WORDS, Table, session
 
 __all__ = ["Closed", "Opened", "Reader", "differs", "read_generation"]
 
@@ -60,6 +61,7 @@ class Reader:
         self._lock = threading.Lock()
         self._seen: tuple[object, ...] | None = None
         self._now: Opened | Closed = Closed(True, "")
+        self._sessions: dict[str, Any] = {}
 
     def now(self) -> Opened | Closed:
         """The index as it is now."""
@@ -97,9 +99,20 @@ class Reader:
             if generation is None:
                 return Closed(True, f"There is no index. {REBUILD}")
             made, held = read_generation(generation)
-            return Opened(generation, made, held, Table.open(generation.folder), self._other_model(made))
+            return Opened(
+                generation,
+                made,
+                held,
+                Table.open(generation.folder, self._session(generation)),
+                self._other_model(made),
+            )
         except (IndexUnusable, StorageFailed) as error:
             return Closed(False, str(error))
+
+    def _session(self, generation: Generation) -> Any:
+        if generation.name not in self._sessions:
+            self._sessions = {generation.name: session()}
+        return self._sessions[generation.name]
 
     def _other_model(self, made: Made) -> str | None:
         try:

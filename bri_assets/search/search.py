@@ -6,7 +6,7 @@ keeping the index (``index``) and the slower way beside it (``without``).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from bri_assets.errors import (
@@ -40,23 +40,27 @@ class Search:
     Args:
         queries: the reads of the store.
         index: the index beside it.
+        moment: of the store, as ``shown.Shown`` takes it.
     """
 
-    def __init__(self, queries: Queries, index: Index) -> None:
+    def __init__(self, queries: Queries, index: Index, moment: Callable[[], int | None] = lambda: None) -> None:
         self.queries, self.index = queries, index
-        self._shown = Shown(queries)
+        self._shown = Shown(queries, moment)
         self._without = Without(queries, index.vectors)
 
     @classmethod
-    def of(cls, settings: Settings, queries: Queries | None = None) -> Search:
+    def of(
+        cls, settings: Settings, queries: Queries | None = None, moment: Callable[[], int | None] = lambda: None
+    ) -> Search:
         """The search of a process's BRI_HOME.
 
         Args:
             settings: of the process.
             queries: the reads to go through; default: through the file or its owner.
+            moment: of the store, as ``shown.Shown`` takes it.
         """
         queries = queries or Queries.of(settings)
-        return cls(queries, Index.of(settings, queries))
+        return cls(queries, Index.of(settings, queries), moment)
 
     def warm(self) -> None:
         """Load the embedder and open the index, so that the first question does not wait for them.

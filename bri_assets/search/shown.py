@@ -6,7 +6,7 @@ What does not belong here: what is in the index.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from bri_assets.errors import RangeWrong, VideoNotFound
@@ -20,16 +20,26 @@ Versions = Mapping[int, VisibleVersion]
 
 
 class Shown:
-    """What is shown, read anew when it changes. Thread-safe."""
+    """What is shown, read anew when it changes. Thread-safe.
 
-    def __init__(self, queries: Queries) -> None:
-        self._queries = queries
+    Args:
+        queries: the reads of the store.
+        moment: a number that is the same again only where nothing was written in between, or None where that is not
+            known; so that an owner of the store need not ask it each time.
+    """
+
+    def __init__(self, queries: Queries, moment: Callable[[], int | None] = lambda: None) -> None:
+        self._queries, self._moment = queries, moment
+        self._at: int | None = None
         self._lock = threading.Lock()
         self._key: tuple[str, str] | None = None
         self._now: dict[int, VisibleVersion] = {}
 
     def now(self) -> Versions:
         """Every version that is shown, by ``version_id``."""
+        at = self._moment()
+        if at is not None and at == self._at:
+            return self._now
         # The state is read first: what changes between the two reads is in the second, and noticed by the next call.
         state = self._queries.state([])
         key = (state.store, state.library)
@@ -37,6 +47,7 @@ class Shown:
             if key != self._key:
                 self._now = {one.version_id: one for one in self._queries.visible()}
                 self._key = key
+            self._at = at if at == self._moment() else None
             return self._now
 
 

@@ -69,6 +69,11 @@ def lance() -> Any:
     return lancedb
 
 
+def session() -> Any:
+    """Memory for parts of an index that were read; a table that was added to shares most of them with what it was."""
+    return lance().Session()
+
+
 def arrow(rows: Sequence[Row], vectors: Vectors | None) -> Any:
     """Rows as an Arrow table; without vectors where there are none."""
     import pyarrow as pa
@@ -117,14 +122,18 @@ class Table:
         return table
 
     @classmethod
-    def open(cls, folder: Path) -> Table:
+    def open(cls, folder: Path, session: Any = None) -> Table:
         """The table of a generation as it is now.
+
+        Args:
+            folder: of the generation.
+            session: as ``session`` gives it, so that what was read of it before need not be read again.
 
         Raises:
             IndexUnusable: it is missing or damaged.
         """
         with _translated(folder):
-            return cls(lance().connect(str(folder)).open_table(_NAME), folder)
+            return cls(lance().connect(str(folder), session=session).open_table(_NAME), folder)
 
     @property
     def version(self) -> int:

@@ -30,7 +30,7 @@ _FEW = 50
 #: Most texts that are read of many versions for one question.
 _CANDIDATES = 2000
 #: Most texts that are embedded for one question, where there is no index; and where one merely lags.
-_EMBEDDED, _HURRIED = 200, 16
+_EMBEDDED, _HURRIED = 200, 4
 #: Rows that are remembered of versions, and tables made of them.
 _ROWS, _TABLES = 50_000, 4
 

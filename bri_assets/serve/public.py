@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -32,6 +33,9 @@ _DRAIN_S = 1.0
 
 #: How long requests may go on then, in seconds.
 _GRACE_S = 5
+
+#: Longest turn of a thread that runs Python, in seconds; Python's own default is ten times this.
+_TURN_S = 0.0005
 
 log = telemetry.logger(__name__)
 
@@ -82,6 +86,9 @@ def public(
     host = listener.getsockname()[0]
     trusting = settings.serve_auth == "auto" and ipaddress.ip_address(host).is_loopback
     services = Services.of(settings, groups, trusting=trusting, intruded=intruded)
+    # A thread that comes back from the database waits for its turn to run Python, up to this long each time, while
+    # another one (a commit that checks its rows) has it; a request comes back ten times.
+    sys.setswitchinterval(_TURN_S)
     threading.Thread(target=_warm_up, args=[services], name="warm-up", daemon=True).start()
     with following(services):
         try:

@@ -111,7 +111,9 @@ class Services:
     @cached_property
     def search(self) -> Search:
         """The search."""
-        return Search.of(self.settings, self.queries)
+        file = self.store.file
+        moment = (lambda: file.moment) if isinstance(file, OwnedFile) else (lambda: None)
+        return Search.of(self.settings, self.queries, moment)
 
     @cached_property
     def answers(self) -> Answers:

@@ -66,6 +66,9 @@ class Settings(ServingSettings):
     executor: Literal["in_process", "multiprocess"] = Field(
         "in_process", description="How the steps of one ingest run: in one process, or each in a process of its own."
     )
+    run_nice: int = Field(
+        5, ge=0, le=19, description="How far a run steps back for who asks the server: the niceness of its processes."
+    )
     store_wait_s: float = Field(30.0, gt=0, le=600, description="Longest wait for the store before it counts as busy.")
     read_timeout_s: float = Field(10.0, gt=0, le=600, description="Longest time that one read of the store may take.")
     read_cursors: int = Field(8, ge=1, le=64, description="Reads that the owner of the store works on at once.")

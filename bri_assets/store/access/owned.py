@@ -186,6 +186,8 @@ class OwnedFile:
         # DuckDB takes a commit of ours for 16 MiB of log, which is its default, and would checkpoint at each: a second
         # where ten million rows are. The log has 64 kB a commit; replaying this much of it takes seconds.
         self._connection.execute("SET checkpoint_threshold = '32MiB'")
+        # Reads are many and small: threads that share one of them are kept from the next, and cost more than they give.
+        self._connection.execute(f"SET threads = {max(1, (os.cpu_count() or 1) // 2)}")
         self._guard = guarded(self.path)
         migrations.require_current(self._connection, self.path)
         self._traces = self._look()

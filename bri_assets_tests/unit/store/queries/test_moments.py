@@ -79,7 +79,7 @@ def test_where_nothing_is_said_or_seen_the_answer_is_empty_and_no_error(tmp_path
     assert (said.segment, said.before, said.after) == (None, None, None)
 
 
-def test_of_too_much_the_nearest_is_given_and_that_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_too_much_the_nearest_is_given_and_that_it_was_cut(tmp_path: Path) -> None:
     world = World(tmp_path)
     video = world.commit("holiday", frames=2 * module.MOST + 40)
     at_s = 2.0 * module.MOST + 1

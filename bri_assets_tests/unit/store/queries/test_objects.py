@@ -161,9 +161,7 @@ def test_detections_below_the_confidence_do_not_count(tmp_path: Path) -> None:
     assert world.queries.objects(["Dog"]).items == world.queries.objects(["o"]).items == []
 
 
-def test_of_too_many_intervals_the_first_are_given_and_that_there_are_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_too_many_intervals_the_first_are_given_and_that_there_are_more(tmp_path: Path) -> None:
     world, times = World(tmp_path), merging.MOST + 5
     world.commit("holiday", frames=3 * times, change=seeing(at("dog", range(0, 3 * times, 3))))
     (found,) = world.queries.objects(["dog"]).items
