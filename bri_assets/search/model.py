@@ -50,8 +50,12 @@ class SearchRequest(Model):
     kinds: list[Kind] | None = Field(
         None, min_length=1, max_length=2, description="Only captions (seen) or only segments (said); default: both."
     )
-    from_s: float | None = Field(None, ge=0, description="Only what ends at or after this time of its video.")
-    to_s: float | None = Field(None, ge=0, description="Only what begins at or before this time of its video.")
+    from_s: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Only what ends at or after this time of its video."
+    )
+    to_s: float | None = Field(
+        None, ge=0, allow_inf_nan=False, description="Only what begins at or before this time of its video."
+    )
     committed_after: datetime | None = Field(None, description="Only versions committed after it; UTC unless it says.")
     committed_before: datetime | None = Field(None, description="Only versions committed before it.")
     limit: int = Field(10, ge=1, le=50, description="Most hits.")

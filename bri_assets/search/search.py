@@ -94,7 +94,10 @@ class Search:
         texts = list(dict.fromkeys(request.text for request in requests if request.mode != "keyword"))
         try:
             vectors, _ = self.index.vectors.of([bare(text) for text in texts])
-        except (WeightsMissing, WeightsDamaged, ModelFailed) as error:
+        except (WeightsMissing, WeightsDamaged):
+            # Their own words name paths of this machine, and whoever asks may be far away: `bri index status` has them.
+            return {}, "the embedder's weights are missing or damaged; `bri models pull` fetches them."
+        except ModelFailed as error:
             return {}, str(error)
         return dict(zip(texts, vectors, strict=True)), None
 

@@ -74,6 +74,8 @@ class _Follower:
             # Somebody may have removed the index meanwhile.
             if shown == self._followed and isinstance(self._index.reader.now(), Opened):
                 return True
+            # Whatever was hidden or purged past the API must not lie in memory any longer either.
+            self._services.answers.forget_hidden()
             with telemetry.operation("Index.follow"):
                 done = self._sync()
         except BriError as error:

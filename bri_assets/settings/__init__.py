@@ -22,7 +22,9 @@ __all__ = ["OFF", "Settings"]
 class Settings(ServingSettings):
     """The configuration of one process. Unknown ``BRI_*`` variables are ignored; wrong values raise at start."""
 
-    model_config = SettingsConfigDict(env_prefix="BRI_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="BRI_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     home: Path = Field(Path("data"), description="Folder in which all state lives; made absolute when read.")
     models_dir: Path | None = Field(None, description="Folder of the model weights; default: `models` in BRI_HOME.")

@@ -20,7 +20,8 @@ SELECT u.video_id, u.filename,
        n.committed_at, u.reason, u.code, u.path, u.upload_id, u.attempts, u.run_id, u.created_at, u.updated_at
 FROM uploads u
 LEFT JOIN videos v ON v.video_id = u.video_id
-LEFT JOIN current_versions c ON c.video_id = u.video_id AND v.deleted_at IS NULL
+LEFT JOIN (SELECT video_id, version_id FROM current_versions SEMI JOIN (FROM videos WHERE deleted_at IS NULL)
+           USING (video_id)) c ON c.video_id = u.video_id
 LEFT JOIN video_versions n ON n.version_id = c.version_id
 QUALIFY u.state IN ('committed', 'ingesting') OR u.updated_at = max(u.updated_at) OVER (PARTITION BY u.path)
 ORDER BY u.created_at, u.upload_id

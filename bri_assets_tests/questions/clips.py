@@ -1,7 +1,7 @@
 """The clips that are asked about: real pictures shown at known times, and sentences spoken at known times.
 
 What is in them is known because they are put together here: photographs that ship with packages, the sample clip, and
-read speech with its text (Debian's `pocketsphinx-testdata`). What does not belong here: the questions (``asked``).
+read speech with its text (``speech/``). What does not belong here: the questions (``asked``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["SIZE", "make_collection"]
 SIZE = (640, 360)
 
 _RATE, _SPEECH_RATE, _FPS = 48_000, 16_000, 12
-_SPEECH = Path("usr/share/pocketsphinx/test/data")
+_SPEECH = Path(__file__).with_name("speech")
 
 Picture = NDArray[np.uint8]
 
@@ -40,15 +40,13 @@ def make_collection(folder: Path) -> list[Path]:
     spoken from 1 s, 8 s, 14 s, 23 s. ``pets.mp4``: 0–8 s the cat, 8–16 s the cup, 16–24 s the cat; silent track.
     ``bikes.mp4``: a real street with bicycles, no sound. ``bunny.mp4``: a film with sound in which nobody speaks.
     """
-    spoken, shown = _speech(folder / "speech"), _assets()
+    shown = _assets()
     cat, cup = _still(SAMPLE, 12.0), _still(SAMPLE, 20.0)
     bus, people = _fitted(shown / "bus.jpg"), _fitted(shown / "zidane.jpg")
     street = [(bus, 10.0), (people, 10.0), (bus, 10.0)]
     words = [
-        (1.0, _raw(spoken / "goforward.raw")),
-        (8.0, _wav(spoken / "cards" / "005.wav")),
-        (14.0, _wav(spoken / "librivox" / "sense_and_sensibility_01_austen_64kb-0930.wav")),
-        (23.0, _raw(spoken / "something.raw")),
+        (start, _heard(_SPEECH / f"{name}.flac"))
+        for start, name in ((1.0, "forward"), (8.0, "cards"), (14.0, "amiable"), (23.0, "something"))
     ]
     tour = folder / "tour.mp4"
     tour.write_bytes(SAMPLE.read_bytes())
@@ -122,23 +120,9 @@ def _films(folder: Path) -> list[Path]:
     return made
 
 
-def _speech(folder: Path) -> Path:
-    """The folder of the recordings: installed, or else unpacked from the package, which needs no rights."""
-    installed = Path("/") / _SPEECH
-    if installed.is_dir():
-        return installed
-    folder.mkdir()
-    subprocess.run(["apt-get", "download", "-qq", "pocketsphinx-testdata"], cwd=folder, check=True, capture_output=True)
-    subprocess.run(["dpkg", "-x", next(folder.glob("*.deb")).name, "."], cwd=folder, check=True, capture_output=True)
-    return folder / _SPEECH
-
-
-def _wav(path: Path) -> NDArray[np.float32]:
+def _heard(path: Path) -> NDArray[np.float32]:
+    """A recording: 16 kHz, mono."""
+    resampler = av.AudioResampler("flt", "mono", _SPEECH_RATE)
     with av.open(str(path)) as container:
-        resampler = av.AudioResampler("flt", "mono", _SPEECH_RATE)
         heard = [part for frame in container.decode(audio=0) for part in resampler.resample(frame)]
     return np.concatenate([part.to_ndarray().reshape(-1) for part in heard]).astype(np.float32)
-
-
-def _raw(path: Path) -> NDArray[np.float32]:
-    return np.frombuffer(path.read_bytes(), dtype="<i2").astype(np.float32) / 32768

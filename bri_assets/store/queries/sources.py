@@ -227,7 +227,7 @@ SELECT (SELECT map(list(video_id), list(version_id)) FROM shown
        md5(concat_ws('|', $home, (SELECT string_agg(version || epoch_us(applied_at), ',' ORDER BY version)
                                   FROM schema_migrations),
                      (SELECT min(epoch_us(occurred_at)) FROM audit_log),
-                     (SELECT max(event_id || ':' || epoch_us(occurred_at)) FROM audit_log
+                     (SELECT max_by(event_id || ':' || epoch_us(occurred_at), event_id) FROM audit_log
                       WHERE action = 'store.restored')))
 """
 
