@@ -7,7 +7,7 @@ only texts that hold the beginning of a word are read. What does not belong here
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -106,19 +106,23 @@ class Without:
         return [Found(chosen[place], float(cosines[place])) for place in np.argsort(-cosines, kind="stable")], complete
 
     def _whole(self, wanted: frozenset[int]) -> Outside:
+        # Right after a commit everybody asks for the same: one makes it, the others wait for that.
         with self._lock:
-            if wanted in self._tables:
-                return self._tables[wanted]
-            known = {number: self._rows[number] for number in wanted if number in self._rows}
+            found = self._tables.get(wanted)
+            if found is None:
+                found, there = self._made(wanted)
+                if there == wanted:
+                    self._tables[wanted] = found
+            return found
+
+    def _made(self, wanted: frozenset[int]) -> tuple[Outside, Set[int]]:
+        """What there is of versions, and which of them are still there."""
+        known = {number: self._rows[number] for number in wanted if number in self._rows}
         unknown = sorted(wanted - known.keys())
         for version in self._queries.texts(unknown) if unknown else []:
             known[version.version_id] = rows_of(version)
         rows = [row for number in sorted(known) for row in known[number]]
-        made = Outside(rows, memory_table(rows), whole=True, cut=False)
-        with self._lock:
-            for number in unknown:
-                if number in known and len(known[number]) <= _ROWS:
-                    self._rows[number] = known[number]
-            if known.keys() == wanted:
-                self._tables[wanted] = made
-        return made
+        for number in unknown:
+            if number in known and len(known[number]) <= _ROWS:
+                self._rows[number] = known[number]
+        return Outside(rows, memory_table(rows), whole=True, cut=False), known.keys()
