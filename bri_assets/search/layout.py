@@ -204,7 +204,7 @@ class Place:
         Raises:
             StorageFailed: its folder cannot be made.
         """
-        folder = self.folder / f"g-{datetime.now(UTC):%Y%m%d-%H%M%S}-{token_hex(3)}"
+        folder = self.folder / f"g-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}-{token_hex(3)}"
         try:
             folder.mkdir(parents=True)
         except OSError as error:

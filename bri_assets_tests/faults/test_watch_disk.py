@@ -30,7 +30,7 @@ def test_a_full_disk_is_told_once_though_nothing_can_be_written(home: Path) -> N
         script = f"""
         set -u
         cp -r "{home}" "{home}-kept"
-        mount -t tmpfs -o size=16m tmpfs "{home}" || exit 99
+        mount -t tmpfs -o size=24m tmpfs "{home}" || exit 99
         cp -r "{home}-kept"/. "{home}"/
         BRI_WATCH_DAEMON_S=0 {WATCH} || exit 98
         dd if=/dev/zero of="{home}/ballast" bs=64k 2>/dev/null

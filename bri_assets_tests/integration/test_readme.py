@@ -6,6 +6,7 @@ they are typed as a reader types them, without a BRI_HOME.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -165,7 +166,9 @@ def test_the_commands_print_what_the_readme_says(ran: list[Ran]) -> None:
     assert "from a friend.mp4" in printed["bri status"]
     assert "Dashwood" not in printed["bri show tour --at 9.5"]
     assert "cat" in printed["bri show tour --at 9.5"]
-    assert '"lineage"' in printed["bri show tour --json"]
+    assert "A large cat in the centre" in printed['bri search "a cat"']
+    around = "curl -sf 'http://127.0.0.1:8600/v1/videos/tour-21ff9bd7b06e/around?at_s=9'"
+    assert json.loads(printed[around])["nearest"]["caption"] == "A large cat in the centre"
     assert "version 1 → version 2" in printed["bri history tour"]
     assert "detections  0 changed, 0 new," in printed["bri diff tour 1 2"]
     assert "shows version 1 now" in printed["bri rollback tour 1"]

@@ -66,7 +66,15 @@ def test_the_ui_shows_the_assets_their_columns_and_checks(ui: Ui) -> None:
     )["assetNodes"]
     found = {node["assetKey"]["path"][-1]: node for node in nodes}
     of_videos = {name for name, node in found.items() if node["isPartitioned"]}
-    assert of_videos == {"source_video", "frames", "captions", "detections", "transcripts", "committed_video"}
+    assert of_videos == {
+        "source_video",
+        "frames",
+        "captions",
+        "detections",
+        "transcripts",
+        "committed_video",
+        "search_index",
+    }
     assert {name for name, node in found.items() if node["groupName"] == "upkeep"} == set(found) - of_videos
     assert set(found) - of_videos == {"backup", "archive", "purge", "orphans", "collection", "verification"}
     assert {name for name, node in found.items() if node["hasAssetChecks"]} == of_videos | {"backup", "verification"}

@@ -219,7 +219,7 @@ def test_a_run_that_was_created_and_never_queued_is_asked_for_again(instance: dg
 
 def test_an_ingest_evaluates_the_checks_of_its_own_assets_and_none_of_drift() -> None:
     asked = defs.resolve_job_def(INGEST).asset_layer.asset_graph.asset_check_keys
-    assert {key.name for key in asked} == {"schema", "proofs", "quality"}
+    assert {key.name for key in asked} == {"schema", "proofs", "quality", "agrees"}
 
 
 def _job() -> dg.JobDefinition:

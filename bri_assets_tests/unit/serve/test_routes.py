@@ -359,7 +359,18 @@ def test_the_document_names_every_read_the_search_and_the_memory(made: Api) -> N
             "scenes": {"get_timeline", "batch_timelines"},
             "library": {"list_videos"},
             # What the cache and the search ask, and no agent.
-            **{key: set() for key in ("state", "texts", "texts_like", "visible", "versions_of", "evidence")},
+            **{
+                key: set()
+                for key in (
+                    "state",
+                    "texts",
+                    "texts_like",
+                    "visible",
+                    "versions_of",
+                    "shown_versions",
+                    "evidence",
+                )
+            },
         },
         Memory: {
             "add": {"add_turn"},

@@ -56,7 +56,7 @@ CREATE TABLE tokens (
 COMMENTS = (
     "COMMENT ON TABLE memory IS 'The agent''s conversations, two rows a turn: what the user said, and what the assistant answered.'",
     "COMMENT ON COLUMN memory.message_id IS 'Number of the message, growing.'",
-    "COMMENT ON COLUMN memory.turn_id IS 'The turn that it belongs to; none is added twice.'",
+    "COMMENT ON COLUMN memory.turn_id IS 'The turn that it belongs to; the same turn is never added twice.'",
     "COMMENT ON COLUMN memory.conversation_id IS 'The conversation.'",
     "COMMENT ON COLUMN memory.video_id IS 'The video that the turn is about; null where it is about none.'",
     "COMMENT ON COLUMN memory.role IS 'Who says it.'",
