@@ -11,9 +11,10 @@ from bri_assets.errors import ImageDamaged
 from bri_assets.files import sha256_bytes
 from bri_assets.store.queries.model import Evidence
 
-__all__ = ["committed_image"]
+__all__ = ["REMEDY", "committed_image"]
 
-_REMEDY = "Restore the frames of this video from a backup, or ingest it again; `bri diagnose` says more."
+#: What to do about an image that is not what was committed.
+REMEDY = "Restore the frames of this video from a backup, or ingest it again; `bri diagnose` says more."
 
 
 def committed_image(home: Path, evidence: Evidence) -> bytes:
@@ -28,11 +29,11 @@ def committed_image(home: Path, evidence: Evidence) -> bytes:
     """
     path = (home / evidence.image_path).resolve()
     if not path.is_relative_to(home.resolve()):
-        raise ImageDamaged(evidence.image_path, "does not lie in BRI_HOME.", _REMEDY)
+        raise ImageDamaged(evidence.image_path, "does not lie in BRI_HOME.", REMEDY)
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise ImageDamaged(evidence.image_path, f"cannot be read: {error.strerror}.", _REMEDY) from error
+        raise ImageDamaged(evidence.image_path, f"cannot be read: {error.strerror}.", REMEDY) from error
     if sha256_bytes(data) != evidence.image_sha256:
-        raise ImageDamaged(evidence.image_path, "is not the image that was committed.", _REMEDY)
+        raise ImageDamaged(evidence.image_path, "is not the image that was committed.", REMEDY)
     return data

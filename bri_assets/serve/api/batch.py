@@ -13,10 +13,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from pydantic import Field, create_model, field_validator
 
+from bri_assets.search.model import SearchRequest
 from bri_assets.serve import questions
 from bri_assets.serve.api.answering import ANSWERS, VIDEO_ID, Asked, answered, sent
 from bri_assets.serve.api.auth import Reader
-from bri_assets.serve.api.search import Wanted
 from bri_assets.serve.questions import ObjectsQuestion, Read
 from bri_assets.serve.services import Services
 from bri_assets.store.queries.model import Moment, Range
@@ -56,7 +56,7 @@ class Ranges(Asked):
 class Searches(Asked):
     """Searches that are asked for."""
 
-    items: list[Wanted] = Field(min_length=1, max_length=_MOST)
+    items: list[SearchRequest] = Field(min_length=1, max_length=_MOST)
 
 
 class Objects(Asked):

@@ -9,7 +9,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
-from pydantic import Field, FiniteFloat
 
 from bri_assets.search.model import SearchRequest
 from bri_assets.serve.api.answering import ANSWERS, answered, sent
@@ -17,14 +16,7 @@ from bri_assets.serve.api.auth import Reader
 from bri_assets.serve.questions import SEARCH
 from bri_assets.serve.services import Services
 
-__all__ = ["Wanted", "router"]
-
-
-class Wanted(SearchRequest):
-    """What is looked for, and where; no time of it is infinite."""
-
-    from_s: FiniteFloat | None = Field(None, ge=0, description="Only what ends at or after this time of its video.")
-    to_s: FiniteFloat | None = Field(None, ge=0, description="Only what begins at or before this time of its video.")
+__all__ = ["router"]
 
 
 def router(services: Services) -> APIRouter:
@@ -32,12 +24,12 @@ def router(services: Services) -> APIRouter:
     made = APIRouter(prefix="/v1", tags=["search"])
 
     @made.get("/search", operation_id="search", response_model=SEARCH.kind, responses=ANSWERS)
-    async def search(request: Request, wanted: Annotated[Wanted, Query()], _caller: Reader) -> Response:
+    async def search(request: Request, wanted: Annotated[SearchRequest, Query()], _caller: Reader) -> Response:
         """Find what is seen or said, by words, by meaning, or by both; best first, each hit with its frame."""
         return sent(request, await answered(services, SEARCH, [wanted]))
 
     @made.post("/search", operation_id="search_by_body", response_model=SEARCH.kind)
-    async def search_by_body(request: Request, wanted: Wanted, _caller: Reader) -> Response:
+    async def search_by_body(request: Request, wanted: SearchRequest, _caller: Reader) -> Response:
         """The same, for questions that are too long for an address."""
         return sent(request, await answered(services, SEARCH, [wanted]))
 

@@ -14,7 +14,7 @@ from mcp_types import ImageContent
 from PIL import Image, UnidentifiedImageError
 
 from bri_assets.errors import ImageDamaged
-from bri_assets.files import sha256_bytes
+from bri_assets.serve.frame_images import REMEDY, committed_image
 from bri_assets.store.queries.model import Evidence
 
 __all__ = ["LONGEST_SIDE", "Picture", "picture"]
@@ -23,8 +23,6 @@ __all__ = ["LONGEST_SIDE", "Picture", "picture"]
 LONGEST_SIDE = 768
 
 _QUALITY = 85
-
-_REMEDY = "Restore the frames of this video from a backup, or ingest it again; `bri diagnose` says more."
 
 
 @dataclass(frozen=True)
@@ -58,7 +56,7 @@ def picture(home: Path, evidence: Evidence, longest_side: int = LONGEST_SIDE) ->
     Raises:
         ImageDamaged: the file is missing, is not what was committed, or cannot be decoded.
     """
-    data = _committed(home, evidence)
+    data = committed_image(home, evidence)
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
             if max(image.size) <= longest_side:
@@ -68,17 +66,4 @@ def picture(home: Path, evidence: Evidence, longest_side: int = LONGEST_SIDE) ->
             image.save(made, "JPEG", quality=_QUALITY)
             return Picture(made.getvalue(), *image.size)
     except (UnidentifiedImageError, OSError) as error:
-        raise ImageDamaged(evidence.image_path, f"cannot be decoded: {error}.", _REMEDY) from error
-
-
-def _committed(home: Path, evidence: Evidence) -> bytes:
-    path = (home / evidence.image_path).resolve()
-    if not path.is_relative_to(home.resolve()):
-        raise ImageDamaged(evidence.image_path, "does not lie in BRI_HOME.", _REMEDY)
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ImageDamaged(evidence.image_path, f"cannot be read: {error.strerror}.", _REMEDY) from error
-    if sha256_bytes(data) != evidence.image_sha256:
-        raise ImageDamaged(evidence.image_path, "is not the image that was committed.", _REMEDY)
-    return data
+        raise ImageDamaged(evidence.image_path, f"cannot be decoded: {error}.", REMEDY) from error
