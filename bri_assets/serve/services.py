@@ -25,7 +25,7 @@ from bri_assets.store.reconciliation import Reconciliation
 from bri_assets.store.tokens import Tokens
 
 if TYPE_CHECKING:
-    from bri_assets.serve.cache import Answers
+    from bri_assets.serve.answers.cache import Answers
 
 __all__ = ["Services"]
 
@@ -118,8 +118,8 @@ class Services:
     @cached_property
     def answers(self) -> Answers:
         """The reads and the search through the cache."""
-        from bri_assets.serve.cache import Answers
-        from bri_assets.serve.questions import Sources
+        from bri_assets.serve.answers.cache import Answers
+        from bri_assets.serve.answers.questions import Sources
 
         file = self.store.file
         clock = file if isinstance(file, OwnedFile) else None

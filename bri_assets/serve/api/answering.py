@@ -13,9 +13,9 @@ from fastapi import Path, Request
 from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
+from bri_assets.serve.answers.cache import Answered
+from bri_assets.serve.answers.questions import Read
 from bri_assets.serve.api.work import run
-from bri_assets.serve.cache import Answered
-from bri_assets.serve.questions import Read
 from bri_assets.serve.services import Services
 
 __all__ = ["ANSWERS", "VIDEO_ID", "VIDEO_PATH", "Asked", "answered", "not_modified", "sent"]

@@ -1,7 +1,8 @@
 """Routes that ask one thing about many videos, times or stretches at once.
 
 What is asked of videos, times and stretches costs as many statements as one of them, and is answered as of one moment;
-searches and objects are each answered for themselves. What does not belong here: what is asked (``serve.questions``).
+searches and objects are each answered for themselves. What does not belong here: what is asked
+(``serve.answers``).
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from fastapi.responses import Response
 from pydantic import Field, create_model, field_validator
 
 from bri_assets.search.model import SearchRequest
-from bri_assets.serve import questions
+from bri_assets.serve.answers import questions
+from bri_assets.serve.answers.questions import ObjectsQuestion, Read
 from bri_assets.serve.api.answering import ANSWERS, VIDEO_ID, Asked, answered, sent
 from bri_assets.serve.api.auth import Reader
-from bri_assets.serve.questions import ObjectsQuestion, Read
 from bri_assets.serve.services import Services
 from bri_assets.store.queries.model import Moment, Range
 

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 from pydantic import Field
 
+from bri_assets.serve.answers.questions import OBJECTS, ObjectsQuestion
 from bri_assets.serve.api.answering import ANSWERS, VIDEO_PATH, Asked, answered, sent
 from bri_assets.serve.api.auth import Reader
-from bri_assets.serve.questions import OBJECTS, ObjectsQuestion
 from bri_assets.serve.services import Services
 
 __all__ = ["Classes", "ClassesAnywhere", "router"]

@@ -11,11 +11,11 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 from pydantic import Field, FiniteFloat
 
+from bri_assets.serve.answers.questions import CAPTIONS, DETECTIONS, FRAME, FRAMES, SEGMENTS, FrameQuestion, Read
 from bri_assets.serve.api.answering import ANSWERS, VIDEO_PATH, Asked, answered, not_modified, sent
 from bri_assets.serve.api.auth import Reader
 from bri_assets.serve.api.work import run
 from bri_assets.serve.frame_images import committed_image
-from bri_assets.serve.questions import CAPTIONS, DETECTIONS, FRAME, FRAMES, SEGMENTS, FrameQuestion, Read
 from bri_assets.serve.services import Services
 from bri_assets.store.queries.model import Range
 

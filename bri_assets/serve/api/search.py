@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
 from bri_assets.search.model import SearchRequest
+from bri_assets.serve.answers.questions import SEARCH
 from bri_assets.serve.api.answering import ANSWERS, answered, sent
 from bri_assets.serve.api.auth import Reader
-from bri_assets.serve.questions import SEARCH
 from bri_assets.serve.services import Services
 
 __all__ = ["router"]

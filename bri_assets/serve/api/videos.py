@@ -11,10 +11,10 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from bri_assets.serve.answers.questions import ALL_COUNTS, AROUND, FACTS, LIBRARY, RESOLVE, SCENES, SEGMENTS_AT
 from bri_assets.serve.api import batch, rows
 from bri_assets.serve.api.answering import ANSWERS, VIDEO_PATH, Asked, answered, sent
 from bri_assets.serve.api.auth import Reader
-from bri_assets.serve.questions import ALL_COUNTS, AROUND, FACTS, LIBRARY, RESOLVE, SCENES, SEGMENTS_AT
 from bri_assets.serve.services import Services
 from bri_assets.store.queries.model import LibraryFilter, Moment
 

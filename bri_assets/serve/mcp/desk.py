@@ -14,8 +14,8 @@ from mcp_types import CallToolResult, ContentBlock, TextContent
 from pydantic import BaseModel
 
 from bri_assets.errors import RangeWrong, VideoNotFound
+from bri_assets.serve.answers.questions import RESOLVE, Read
 from bri_assets.serve.mcp.text import MOST_CHARACTERS
-from bri_assets.serve.questions import RESOLVE, Read
 from bri_assets.serve.services import Services
 from bri_assets.store.queries.model import Source
 

@@ -13,13 +13,13 @@ from mcp_types import CallToolResult
 from pydantic import Field
 
 from bri_assets.search.model import Kind, Mode, SearchAnswer, SearchHit, SearchRequest
+from bri_assets.serve.answers.questions import OBJECTS, SEARCH, ObjectsQuestion
 from bri_assets.serve.mcp.arguments import Cursor, VideoNames
 from bri_assets.serve.mcp.desk import Desk, answer, head, images_of, listed
 from bri_assets.serve.mcp.model import Hit, Objects, ObjectsShown, Searched, Searches
 from bri_assets.serve.mcp.reading import evidence
 from bri_assets.serve.mcp.rows import IntervalShown, Shows
 from bri_assets.serve.mcp.text import clipped, lines, number, span, taken
-from bri_assets.serve.questions import OBJECTS, SEARCH, ObjectsQuestion
 from bri_assets.store.queries.model import ObjectsInVideo
 
 __all__ = ["FindingTools"]

@@ -12,12 +12,12 @@ from typing import Annotated, Literal
 from mcp_types import CallToolResult
 from pydantic import Field
 
+from bri_assets.serve.answers.questions import ALL_COUNTS, COUNTS, FACTS, LIBRARY, SCENES
 from bri_assets.serve.mcp.arguments import Cursor, VideoNames
 from bri_assets.serve.mcp.desk import Desk, answer, head, images_of
 from bri_assets.serve.mcp.model import TableCounts, Videos, VideosDescribed, VideoShown
 from bri_assets.serve.mcp.rows import SceneShown
 from bri_assets.serve.mcp.text import at, clipped, counted, lines, span, taken
-from bri_assets.serve.questions import ALL_COUNTS, COUNTS, FACTS, LIBRARY, SCENES
 from bri_assets.store.queries.model import Counts, LibraryEntry, LibraryFilter, Timeline, VideoFacts
 
 __all__ = ["LibraryTools"]

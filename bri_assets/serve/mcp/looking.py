@@ -12,14 +12,7 @@ from mcp_types import CallToolResult
 from pydantic import BaseModel, Field
 
 from bri_assets.errors import RangeWrong
-from bri_assets.serve.mcp import reading
-from bri_assets.serve.mcp.arguments import Cursor, VideoName, VideoNames
-from bri_assets.serve.mcp.desk import Desk, answer, head, images_of
-from bri_assets.serve.mcp.images import LONGEST_SIDE, picture
-from bri_assets.serve.mcp.model import FrameImage, Moments, MomentShown, Rows, RowsOfVideo
-from bri_assets.serve.mcp.rows import CaptionShown, DetectionShown, FrameShown, SegmentShown, Shows
-from bri_assets.serve.mcp.text import at, lines, span, taken
-from bri_assets.serve.questions import (
+from bri_assets.serve.answers.questions import (
     AROUND,
     CAPTIONS,
     DETECTIONS,
@@ -30,6 +23,13 @@ from bri_assets.serve.questions import (
     FrameQuestion,
     Read,
 )
+from bri_assets.serve.mcp import reading
+from bri_assets.serve.mcp.arguments import Cursor, VideoName, VideoNames
+from bri_assets.serve.mcp.desk import Desk, answer, head, images_of
+from bri_assets.serve.mcp.images import LONGEST_SIDE, picture
+from bri_assets.serve.mcp.model import FrameImage, Moments, MomentShown, Rows, RowsOfVideo
+from bri_assets.serve.mcp.rows import CaptionShown, DetectionShown, FrameShown, SegmentShown, Shows
+from bri_assets.serve.mcp.text import at, lines, span, taken
 from bri_assets.store.queries.model import Around, Moment, Page, Range, Segment, SegmentAt
 
 __all__ = ["LookingTools"]

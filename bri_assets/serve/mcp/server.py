@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from bri_assets.errors import BriError
 from bri_assets.search.model import SearchRequest
+from bri_assets.serve.answers.questions import FRAME, FrameQuestion, ObjectsQuestion
 from bri_assets.serve.api.work import run
 from bri_assets.serve.mcp.callers import admit, over_http
 from bri_assets.serve.mcp.desk import Desk
@@ -28,7 +29,6 @@ from bri_assets.serve.mcp.images import picture
 from bri_assets.serve.mcp.library import LibraryTools
 from bri_assets.serve.mcp.looking import LookingTools
 from bri_assets.serve.mcp.remembering import RememberingTools
-from bri_assets.serve.questions import FRAME, FrameQuestion, ObjectsQuestion
 from bri_assets.serve.services import Services
 from bri_assets.store.access.owned import StoreIntruded
 from bri_assets.store.messages import Turn

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from bri_assets.files import sha256_bytes
 from bri_assets.search.search import Search
-from bri_assets.serve.cache import Answers
-from bri_assets.serve.questions import Read, Sources
+from bri_assets.serve.answers.cache import Answers
+from bri_assets.serve.answers.questions import Read, Sources
 from bri_assets.settings import Settings
 from bri_assets.staging import StagingArea
 from bri_assets.store import CommittedVersion, Store

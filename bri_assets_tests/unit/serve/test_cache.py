@@ -14,7 +14,7 @@ import pytest
 
 from bri_assets.errors import BriError, RangeWrong, VideoNotFound
 from bri_assets.search.model import SearchRequest
-from bri_assets.serve.questions import (
+from bri_assets.serve.answers.questions import (
     ALL_COUNTS,
     AROUND,
     CAPTIONS,

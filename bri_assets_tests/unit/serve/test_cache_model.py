@@ -20,8 +20,8 @@ from pydantic import SecretStr
 
 from bri_assets.errors import BriError
 from bri_assets.search.model import SearchRequest
-from bri_assets.serve.cache import Answers
-from bri_assets.serve.questions import (
+from bri_assets.serve.answers.cache import Answers
+from bri_assets.serve.answers.questions import (
     ALL_COUNTS,
     AROUND,
     CAPTIONS,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bri_assets.files import sha256_bytes
-from bri_assets.serve.questions import READS
+from bri_assets.serve.answers.questions import READS
 from bri_assets.store import Store
 from bri_assets.store.deletion import Deletion
 from bri_assets.store.history import History

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from bri_assets.serve.cache import Answers
-from bri_assets.serve.questions import CAPTIONS, FACTS
-from bri_assets.serve.shared import Shared
+from bri_assets.serve.answers.cache import Answers
+from bri_assets.serve.answers.questions import CAPTIONS, FACTS
+from bri_assets.serve.answers.shared import Shared
 from bri_assets.settings import Settings
 from bri_assets.store.history import History
 from bri_assets.store.queries.model import Range

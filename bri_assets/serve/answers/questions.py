@@ -12,8 +12,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from bri_assets.search.model import SearchAnswer, SearchRequest
-from bri_assets.serve.read import Read, Sources, always
-from bri_assets.serve.served import served
+from bri_assets.serve.answers.read import Read, Sources, always
+from bri_assets.serve.answers.served import served
 from bri_assets.store.queries.model import (
     Around,
     Caption,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from bri_assets.serve.served import with_image_urls
+from bri_assets.serve.answers.served import with_image_urls
 from bri_assets.store.queries.model import State
 
 if TYPE_CHECKING:

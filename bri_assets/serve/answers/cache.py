@@ -31,9 +31,9 @@ from typing import Any, Generic, Literal, TypeVar
 from cachetools import TTLCache
 
 from bri_assets import telemetry
-from bri_assets.serve.questions import Read, Sources
-from bri_assets.serve.shared import Shared
-from bri_assets.serve.states import Clock, States
+from bri_assets.serve.answers.questions import Read, Sources
+from bri_assets.serve.answers.shared import Shared
+from bri_assets.serve.answers.states import Clock, States
 from bri_assets.settings import Settings
 from bri_assets.store.queries.model import State
 
